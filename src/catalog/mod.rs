@@ -1,0 +1,15 @@
+//! Nouns without I/O: what a dataset, a schema, a snapshot, a license and a run *are*.
+//!
+//! Everything here is plain data that serializes to the JSON kept in the store. It knows no path, no network and no clock.
+
+pub mod dataset;
+pub mod license;
+pub mod run;
+pub mod schema;
+pub mod snapshot;
+
+pub use dataset::{DatasetId, DatasetInfo, TableId};
+pub use license::{License, Redistribution};
+pub use run::{Blame, Outcome, RunRecord};
+pub use schema::{Column, ColumnType, TableSchema};
+pub use snapshot::{DataFile, Gap, Manifest, SegmentRef, SourceRecord, TableSnapshot};

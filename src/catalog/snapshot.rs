@@ -1,0 +1,192 @@
+//! A snapshot is an immutable published version of a whole dataset; the manifest is the object that *is* it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{DatasetInfo, License, TableSchema};
+
+/// Snapshot number `n` of a dataset. Created once, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub format: u32,
+    /// Dataset name.
+    pub dataset: String,
+    /// Snapshot number, from 1.
+    pub snapshot: u64,
+    /// The snapshot it was made from.
+    pub parent: Option<u64>,
+    /// The run that published it: read back to tell a lost reply from a lost race.
+    pub run: String,
+    /// When it was published.
+    pub created: DateTime<Utc>,
+    /// Upstream's own name of this version, where it has one.
+    pub upstream_version: Option<String>,
+    /// sha256 of the definition's text.
+    pub definition: String,
+    /// Openshelf's version.
+    pub software: String,
+    /// True when it was made from the sample instead of upstream.
+    #[serde(default)]
+    pub sample: bool,
+    /// If this is a rollback: the snapshot whose contents it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u64>,
+    /// What the dataset says about itself.
+    pub info: DatasetInfo,
+    /// License of the dataset.
+    pub license: License,
+    /// Every upstream file this snapshot was made from.
+    pub sources: Vec<SourceRecord>,
+    /// Parts upstream does not have.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// The tables, in the definition's order.
+    pub tables: Vec<TableSnapshot>,
+}
+
+impl Manifest {
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&TableSnapshot> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// Rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// Bytes of all tables' files.
+    pub fn bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.bytes).sum()
+    }
+
+    /// The license that holds for a table: its own, else the dataset's.
+    pub fn license_of<'a>(&'a self, table: &'a TableSnapshot) -> &'a License {
+        table.license.as_ref().unwrap_or(&self.license)
+    }
+}
+
+/// One upstream file as it was when fetched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceRecord {
+    /// The source's identity inside the definition (its name, or a hash of what it says).
+    pub source: String,
+    /// The part's address: its identity across snapshots.
+    pub url: String,
+    /// The part this file belongs to; equal to `url` unless several files form one part.
+    pub part: String,
+    /// Variables bound for this part (`each`, named captures, `latest`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// Upstream's validator.
+    pub etag: Option<String>,
+    /// Upstream's Last-Modified, verbatim.
+    pub last_modified: Option<String>,
+    /// Bytes as fetched (compressed).
+    pub bytes: u64,
+    /// sha256 of the bytes as fetched.
+    pub sha256: String,
+    /// When it was fetched.
+    pub fetched: DateTime<Utc>,
+}
+
+/// A part that upstream does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gap {
+    /// The source it belongs to.
+    pub source: String,
+    /// The address that was asked.
+    pub url: String,
+    /// What upstream answered.
+    pub reason: String,
+}
+
+/// One table in a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableSnapshot {
+    /// Table name.
+    pub name: String,
+    /// What it holds.
+    #[serde(default)]
+    pub description: String,
+    /// Its own license, where it differs from the dataset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<License>,
+    /// sha256 of the part of the definition that shapes this table.
+    pub definition: String,
+    /// The source it is read from ([`SourceRecord::source`]).
+    pub source: String,
+    /// Columns.
+    pub schema: TableSchema,
+    /// Column names whose values are unique together.
+    pub primary_key: Vec<String>,
+    /// Column names the rows are sorted by (within a part).
+    pub sort_key: Vec<String>,
+    /// Published rows.
+    pub rows: u64,
+    /// Rejected rows, those of `on_duplicate` included.
+    pub rejected: u64,
+    /// Bytes of the data files.
+    pub bytes: u64,
+    /// Segments of the file list, in row order.
+    pub segments: Vec<SegmentRef>,
+    /// Segments of the list of reject files.
+    #[serde(default)]
+    pub reject_segments: Vec<SegmentRef>,
+}
+
+/// A content-addressed piece of a file list, shared by manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRef {
+    /// sha256 of the segment's bytes: its name in the store.
+    pub hash: String,
+    /// Files in it.
+    pub files: u64,
+    /// Rows in those files.
+    pub rows: u64,
+}
+
+/// One immutable Parquet file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Full object key inside the store.
+    pub key: String,
+    /// Size.
+    pub bytes: u64,
+    /// Rows.
+    pub rows: u64,
+    /// sha256 of the file, hex.
+    pub sha256: String,
+    /// The source part it was made from ([`SourceRecord::part`]).
+    pub part: String,
+    /// The snapshot that added it.
+    pub added_in: u64,
+    /// Bounds of top-level columns with statistics, by name.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnBounds>,
+}
+
+impl DataFile {
+    /// The file's own name: the last segment of its key.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or(&self.key)
+    }
+}
+
+/// Bounds of one column in one file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ColumnBounds {
+    /// A lower bound, as the API shows values of this type; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<serde_json::Value>,
+    /// An upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<serde_json::Value>,
+    /// Nulls, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nulls: Option<u64>,
+}

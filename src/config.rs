@@ -1,0 +1,151 @@
+//! Settings: plain data, read once from flags and environment, handed to every part. Nothing else reads the environment.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What an ingest run may do and take.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// Disposable local space: downloads that can be resumed, sort spills.
+    pub scratch: PathBuf,
+    /// Goes into the User-Agent; a crawl of the network without it is refused.
+    pub contact: Option<String>,
+    /// Lets definitions name loopback and private addresses.
+    pub allow_private_sources: bool,
+    /// Fetching.
+    pub fetch: FetchSettings,
+    /// Caps on foreign bytes.
+    pub caps: Caps,
+    /// Shape of the Parquet files.
+    pub encode: EncodeSettings,
+}
+
+/// Manners and patience towards upstreams.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// Least time between two requests to one host.
+    pub pause: Duration,
+    /// Connections to one host at a time.
+    pub connections: usize,
+    /// Tries of one request before it counts as failed.
+    pub attempts: u32,
+    /// First wait between tries; doubles each time.
+    pub backoff: Duration,
+    /// Longest wait that a Retry-After may ask for.
+    pub longest_wait: Duration,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence while a body is read.
+    pub read_timeout: Duration,
+}
+
+/// Caps on what foreign bytes may make us do.
+#[derive(Debug, Clone)]
+pub struct Caps {
+    /// Most bytes fetched in one run.
+    pub fetch_bytes: u64,
+    /// Longest run.
+    pub run_time: Duration,
+    /// Most bytes one file may decompress to.
+    pub decompressed_bytes: u64,
+    /// Most decompressed bytes per compressed byte (checked beyond the first 64 MiB).
+    pub decompress_ratio: u64,
+    /// Longest line, record or JSON value.
+    pub record_bytes: usize,
+    /// Deepest nesting of JSON and XML.
+    pub depth: usize,
+    /// Longest run of a transform script over one member.
+    pub script_time: Duration,
+    /// Most memory of a transform script.
+    pub script_memory: u64,
+    /// Most bytes a transform script may write.
+    pub script_output: u64,
+}
+
+/// Shape of the Parquet files.
+#[derive(Debug, Clone)]
+pub struct EncodeSettings {
+    /// Rows in a data page at most.
+    pub page_rows: usize,
+    /// Uncompressed bytes in a row group, about.
+    pub row_group_bytes: usize,
+    /// Rows in a row group at most.
+    pub row_group_rows: usize,
+    /// Bytes of a file, about.
+    pub file_bytes: u64,
+    /// Memory a sort may hold before it spills.
+    pub sort_memory: usize,
+}
+
+/// What a server needs to know.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Base of absolute URLs in answers.
+    pub public_url: Option<String>,
+    /// Serve `personal` datasets beyond loopback.
+    pub allow_personal: bool,
+    /// Whether requests are limited.
+    pub limits: bool,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+impl IngestSettings {
+    /// The defaults over a scratch folder.
+    pub fn new(scratch: PathBuf) -> Self {
+        Self {
+            scratch,
+            contact: None,
+            allow_private_sources: false,
+            fetch: FetchSettings::default(),
+            caps: Caps::default(),
+            encode: EncodeSettings::default(),
+        }
+    }
+}
+
+impl Default for FetchSettings {
+    fn default() -> Self {
+        Self {
+            pause: Duration::from_secs(1),
+            connections: 1,
+            attempts: 5,
+            backoff: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            fetch_bytes: 500 * GIB,
+            run_time: Duration::from_secs(24 * 3600),
+            decompressed_bytes: 4096 * GIB,
+            decompress_ratio: 1000,
+            record_bytes: (256 * MIB) as usize,
+            depth: 128,
+            script_time: Duration::from_secs(6 * 3600),
+            script_memory: 4 * GIB,
+            script_output: 1024 * GIB,
+        }
+    }
+}
+
+impl Default for EncodeSettings {
+    fn default() -> Self {
+        Self {
+            page_rows: 2000,
+            row_group_bytes: (96 * MIB) as usize,
+            row_group_rows: 1_000_000,
+            file_bytes: 512 * MIB,
+            sort_memory: (256 * MIB) as usize,
+        }
+    }
+}

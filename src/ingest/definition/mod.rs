@@ -1,0 +1,3 @@
+//! `dataset.toml`: its grammar, and a definition checked against it.
+
+pub mod grammar;

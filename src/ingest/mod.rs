@@ -1,0 +1,8 @@
+//! definition → source → fetch → extract → normalize → encode → publish.
+
+pub mod definition;
+pub mod extract;
+pub mod failure;
+pub mod progress;
+
+pub use failure::Failure;

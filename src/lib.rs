@@ -1,0 +1,5 @@
+//! Openshelf: a public open-dataset mirror.
+
+pub mod catalog;
+pub mod config;
+pub mod ingest;
