@@ -4,5 +4,6 @@ pub mod definition;
 pub mod extract;
 pub mod failure;
 pub mod progress;
+pub mod rejects;
 
 pub use failure::Failure;
