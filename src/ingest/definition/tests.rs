@@ -1,0 +1,105 @@
+#![allow(clippy::unwrap_used)]
+use std::path::Path;
+
+use super::{duration, parse, schema};
+
+const SOUND: &str = r#"
+title = "Rivers"
+[license]
+id = "CC0-1.0"
+url = "https://example.org/terms"
+redistribution = "open"
+
+[[table]]
+name = "rivers"
+source = { url = "https://example.org/rivers.csv" }
+format = { type = "csv", header = 2, null = ["NA", ""] }
+primary_key = ["id"]
+
+[[table.column]]
+name = "id"
+type = "int64"
+
+[[table.column]]
+name = "length"
+type = "float64"
+"#;
+
+fn faults(text: &str) -> Vec<String> {
+    match parse(text, "dataset.toml", Path::new(".")) {
+        Ok(_) => vec![],
+        Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_sound_definition_is_read() {
+    assert_eq!(faults(SOUND), Vec::<String>::new());
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_line_and_the_nearest_word() {
+    let text = SOUND
+        .replace("redistribution = \"open\"", "redistribution = \"opne\"")
+        .replace("type = \"csv\", header", "type = \"csv\", hedaer")
+        .replace("name = \"length\"", "name = \"length\"\nunits = \"km\"")
+        .replace("title = \"Rivers\"", "title = 3");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn meaning_is_checked_too() {
+    let text = SOUND
+        .replace("primary_key = [\"id\"]", "primary_key = [\"idd\"]\nsort_key = [\"length\"]")
+        .replace("type = \"int64\"", "type = \"int46\"")
+        .replace("rivers.csv\"", "rivers-{year}.csv\"")
+        .replace("type = \"float64\"", "type = \"float64\"\nsplit = \",\"\nfrom = \"$yaer\"");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn words_kept_for_later_are_refused_as_not_built_yet() {
+    let text = SOUND.replace("primary_key = [\"id\"]", "mode = \"append\"\npartition_by = [\"id\"]");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+    let text = SOUND.replace("type = \"csv\", header = 2, null = [\"NA\", \"\"]", "type = \"sqlite\"");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    insta::assert_snapshot!(faults("title = \"a\nlicense = [").join("\n"));
+}
+
+#[test]
+fn a_missing_required_key_names_its_place() {
+    let text = SOUND.replace("name = \"rivers\"\n", "").replace("id = \"CC0-1.0\"\n", "");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn durations() {
+    assert_eq!(duration("90d").unwrap().as_secs(), 90 * 86_400);
+    for text in ["", "d", "1x", "1.5h", "h1", "99999999999999999999d", "9999999999999999999w"] {
+        assert_eq!(duration(text), None, "{text}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_format() {
+    let text = schema().to_string();
+    for word in [
+        "csv",
+        "ndjson",
+        "json",
+        "mediawiki-xml",
+        "xml",
+        "mysqldump",
+        "pgcopy",
+        "fixed-width",
+        "parquet",
+        "arrow",
+        "script",
+    ] {
+        assert!(text.contains(&format!("\"const\":\"{word}\"")), "{word}");
+    }
+}
