@@ -311,7 +311,7 @@ impl Meaning<'_, '_> {
         let fixed = matches!(table.format, Format::FixedWidth(_));
         match &column.at {
             Some(at) if !fixed => {
-                self.fault_in(path, "at", &format!("`at = \"{at}\"` is for the format `fixed-width`"))
+                self.fault_in(path, "at", &format!("`at = \"{at}\"` is for the format `fixed-width`"));
             }
             Some(at) if span_of(at).is_none() => {
                 self.fault_in(path, "at", &format!("`{at}` is no span of characters such as `1-11`, counted from 1"));
@@ -325,7 +325,7 @@ impl Meaning<'_, '_> {
             _ => {}
         }
         if let Some(variables) = variables {
-            for scalar in column.from.iter().flat_map(|from| from.as_slice()) {
+            for scalar in column.from.iter().flat_map(super::grammar::OneOrMany::as_slice) {
                 if let Scalar::Text(text) = scalar
                     && let Some(name) = text.strip_prefix('$')
                     && !variables.contains(name)
@@ -343,7 +343,6 @@ impl Meaning<'_, '_> {
         self.faults.add(span, message);
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "messages are made at the call")]
     fn fault(&mut self, path: &[Step<'_>], message: String) {
         let span = self.locate(path, None);
         self.faults.add(span, message);

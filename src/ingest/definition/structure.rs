@@ -32,7 +32,7 @@ impl<'a> Checker<'a, '_> {
         match value.get_ref() {
             DeValue::Table(table) => self.table(schema, table, value.span(), place),
             DeValue::Array(items) => {
-                for item in items.iter() {
+                for item in items {
                     self.value(schema.get("items").unwrap_or(&Json::Null), item, place);
                 }
             }
@@ -50,7 +50,7 @@ impl<'a> Checker<'a, '_> {
         let schema = self.variant(schema, table, &span);
         let Some(schema) = schema else { return };
         let properties = schema.get("properties").and_then(Json::as_object);
-        for (key, value) in table.iter() {
+        for (key, value) in table {
             let name: &str = key.get_ref().as_ref();
             if let Some(property) = properties.and_then(|properties| properties.get(name)) {
                 self.value(property, value, name);
