@@ -1,5 +1,107 @@
-//! Bytes to rows: one file and one enum variant per format.
+//! Bytes to rows: one file and one variant of [`Format`] per format.
+//!
+//! [`members`] turns a file on disk into one or several streams of plain bytes (decompressed, out of its archive), and
+//! [`extract`] turns one such stream into batches of raw rows with upstream's own names. Nothing here knows the table's
+//! schema, the network or the store; everything is synchronous, streaming, and bounded by [`Caps`].
 
+use std::{collections::BTreeSet, io::Read, path::Path};
+
+use crate::{
+    config::Caps,
+    ingest::{
+        Failure,
+        definition::grammar::{ColumnDefinition, Format},
+    },
+};
+
+pub mod batch;
+pub mod line;
 pub mod raw;
 
+pub use batch::{CellKind, RawBatchBuilder};
 pub use raw::{BrokenRow, RawBatch, RawColumn};
+
+/// One stream of plain bytes: a file, or a file inside an archive.
+pub struct Member<'a> {
+    /// Its path inside the archive; none for a plain file.
+    pub name: Option<String>,
+    /// The decompressed bytes.
+    pub reader: &'a mut dyn Read,
+    /// Set when these very bytes are a file on disk, undecompressed.
+    pub plain: Option<&'a Path>,
+}
+
+impl std::fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("name", &self.name).field("plain", &self.plain).finish_non_exhaustive()
+    }
+}
+
+/// What an extractor is told.
+#[derive(Debug)]
+pub struct Extraction<'a> {
+    /// The form of the bytes.
+    pub format: &'a Format,
+    /// The table's columns; none: taken from the data.
+    pub columns: &'a [ColumnDefinition],
+    /// The definition's folder (transform scripts live there).
+    pub folder: &'a Path,
+    /// Disposable local space.
+    pub scratch: &'a Path,
+    /// Caps on foreign bytes.
+    pub caps: &'a Caps,
+    /// Where the file came from.
+    pub url: &'a str,
+    /// Which member of it this is.
+    pub member: Option<&'a str>,
+    /// Top-level upstream names that are needed; none: all. An extractor may ignore it.
+    pub wanted: Option<&'a BTreeSet<String>>,
+    /// What transform scripts write to standard error.
+    pub stderr: &'a mut Vec<String>,
+}
+
+impl Extraction<'_> {
+    /// `url#member`, for messages.
+    pub fn place(&self) -> String {
+        match self.member {
+            Some(member) => format!("{}#{member}", self.url),
+            None => self.url.to_owned(),
+        }
+    }
+}
+
+/// Where batches go, in order.
+pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
+
+/// Reads all rows of one member and hands them on in batches of about 8 192 rows or 8 MiB, whichever comes first.
+///
+/// # Errors
+/// Bytes that are not of the format at all, or cut off (upstream); a dialect that cannot fit (definition); whatever
+/// `sink` returns. A single row that cannot be read is no error but a [`BrokenRow`].
+pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    let _ = (input, sink);
+    match extraction.format {
+        Format::Csv(_) => Err(Failure::internal("csv: not built yet")),
+        Format::Ndjson {} => Err(Failure::internal("ndjson: not built yet")),
+        Format::Json(_) => Err(Failure::internal("json: not built yet")),
+        Format::MediawikiXml {} => Err(Failure::internal("mediawiki-xml: not built yet")),
+        Format::Xml(_) => Err(Failure::internal("xml: not built yet")),
+        Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
+        Format::Pgcopy {} => Err(Failure::internal("pgcopy: not built yet")),
+        Format::FixedWidth(_) => Err(Failure::internal("fixed-width: not built yet")),
+        Format::Parquet {} => Err(Failure::internal("parquet: not built yet")),
+        Format::Arrow {} => Err(Failure::internal("arrow: not built yet")),
+        Format::Script(_) => Err(Failure::internal("script: not built yet")),
+    }
+}
+
+/// The failure inside a read error: ours as it was raised further down (a cap, a cut-off file), else the machine's.
+pub fn read_failure(error: std::io::Error, place: &str) -> Failure {
+    let kind = error.kind();
+    let text = error.to_string();
+    match error.into_inner().map(|inner| inner.downcast::<Failure>()) {
+        Some(Ok(failure)) => *failure,
+        _ if kind == std::io::ErrorKind::UnexpectedEof => Failure::upstream(format!("{place}: cut off: {text}")),
+        _ => Failure::internal(format!("{place}: cannot be read: {text}")),
+    }
+}
