@@ -78,6 +78,7 @@ pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 /// # Errors
 /// Bytes that are not of the format at all, or cut off (upstream); a dialect that cannot fit (definition); whatever
 /// `sink` returns. A single row that cannot be read is no error but a [`BrokenRow`].
+#[allow(clippy::needless_pass_by_value, reason = "a script's standard error is lent through it")]
 pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
     let _ = (input, sink);
     match extraction.format {
@@ -99,8 +100,15 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
 pub fn read_failure(error: std::io::Error, place: &str) -> Failure {
     let kind = error.kind();
     let text = error.to_string();
-    match error.into_inner().map(|inner| inner.downcast::<Failure>()) {
-        Some(Ok(failure)) => *failure,
+    let Some(inner) = error.into_inner() else {
+        return if kind == std::io::ErrorKind::UnexpectedEof {
+            Failure::upstream(format!("{place}: cut off: {text}"))
+        } else {
+            Failure::internal(format!("{place}: cannot be read: {text}"))
+        };
+    };
+    match inner.downcast::<Failure>() {
+        Ok(failure) => *failure,
         _ if kind == std::io::ErrorKind::UnexpectedEof => Failure::upstream(format!("{place}: cut off: {text}")),
         _ => Failure::internal(format!("{place}: cannot be read: {text}")),
     }
