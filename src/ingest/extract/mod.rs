@@ -14,10 +14,13 @@ use crate::{
     },
 };
 
+pub mod archive;
 pub mod batch;
+pub mod decompress;
 pub mod line;
 pub mod raw;
 
+pub use archive::{Members, member_text, members};
 pub use batch::{CellKind, RawBatchBuilder};
 pub use raw::{BrokenRow, RawBatch, RawColumn};
 
@@ -96,20 +99,30 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
     }
 }
 
-/// The failure inside a read error: ours as it was raised further down (a cap, a cut-off file), else the machine's.
-pub fn read_failure(error: std::io::Error, place: &str) -> Failure {
-    let kind = error.kind();
-    let text = error.to_string();
-    let Some(inner) = error.into_inner() else {
-        return if kind == std::io::ErrorKind::UnexpectedEof {
-            Failure::upstream(format!("{place}: cut off: {text}"))
-        } else {
-            Failure::internal(format!("{place}: cannot be read: {text}"))
+/// The failure inside a read error, as it was raised further down (a cap, a cut-off file), however often wrapped.
+fn failure_within(error: &std::io::Error) -> Option<Failure> {
+    let mut inner: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|inner| inner as _);
+    while let Some(error) = inner {
+        if let Some(Failure { blame, message, lost_race }) = error.downcast_ref() {
+            return Some(Failure { blame: *blame, message: message.clone(), lost_race: *lost_race });
+        }
+        inner = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as _),
+            None => error.source(),
         };
-    };
-    match inner.downcast::<Failure>() {
-        Ok(failure) => *failure,
-        _ if kind == std::io::ErrorKind::UnexpectedEof => Failure::upstream(format!("{place}: cut off: {text}")),
-        _ => Failure::internal(format!("{place}: cannot be read: {text}")),
+    }
+    None
+}
+
+/// A read error as a failure: the one raised further down if there is one, else upstream's if the bytes end too early,
+/// else the machine's.
+#[allow(clippy::needless_pass_by_value, reason = "fits `map_err`")]
+pub fn read_failure(error: std::io::Error, place: &str) -> Failure {
+    match failure_within(&error) {
+        Some(failure) => failure,
+        None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Failure::upstream(format!("{place}: cut off: {error}"))
+        }
+        None => Failure::internal(format!("{place}: cannot be read: {error}")),
     }
 }
