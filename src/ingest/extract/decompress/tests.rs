@@ -31,7 +31,9 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-const ALL: [fn(&[u8]) -> Vec<u8>; 4] = [gzip, bzip2, xz, zstd];
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+const ALL: [Encode; 4] = [gzip, bzip2, xz, zstd];
 
 fn read(bytes: &[u8], caps: &Caps) -> Result<Vec<u8>, Failure> {
     let origin = Rc::new(Cell::new(0));
