@@ -17,7 +17,12 @@ use crate::{
 pub mod archive;
 pub mod batch;
 pub mod decompress;
+#[cfg(test)]
+mod gathered;
+mod json;
+mod json_rows;
 pub mod line;
+mod ndjson;
 pub mod raw;
 
 pub use archive::{Members, member_text, members};
@@ -83,11 +88,10 @@ pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 /// `sink` returns. A single row that cannot be read is no error but a [`BrokenRow`].
 #[allow(clippy::needless_pass_by_value, reason = "a script's standard error is lent through it")]
 pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
-    let _ = (input, sink);
     match extraction.format {
         Format::Csv(_) => Err(Failure::internal("csv: not built yet")),
-        Format::Ndjson {} => Err(Failure::internal("ndjson: not built yet")),
-        Format::Json(_) => Err(Failure::internal("json: not built yet")),
+        Format::Ndjson {} => ndjson::extract(&extraction, input, sink),
+        Format::Json(json) => json::extract(&extraction, json, input, sink),
         Format::MediawikiXml {} => Err(Failure::internal("mediawiki-xml: not built yet")),
         Format::Xml(_) => Err(Failure::internal("xml: not built yet")),
         Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
