@@ -91,7 +91,7 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
     match extraction.format {
         Format::Csv(_) => Err(Failure::internal("csv: not built yet")),
         Format::Ndjson {} => ndjson::extract(&extraction, input, sink),
-        Format::Json(json) => json::extract(&extraction, json, input, sink),
+        Format::Json(json) => json::extract(&extraction, json, input.reader, sink),
         Format::MediawikiXml {} => Err(Failure::internal("mediawiki-xml: not built yet")),
         Format::Xml(_) => Err(Failure::internal("xml: not built yet")),
         Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),

@@ -8,7 +8,7 @@
 //! - without a pointer, an object with `"type": "FeatureCollection"` and `features`: see [`geojson`].
 
 use super::{
-    Extraction, Member, Sink,
+    Extraction, Sink,
     json_rows::{JsonRows, quoted},
 };
 use crate::ingest::{Failure, definition::grammar::Json};
@@ -32,10 +32,10 @@ const LOOK_AHEAD: usize = 1 << 20;
 pub(super) fn extract(
     extraction: &Extraction<'_>,
     format: &Json,
-    input: Member<'_>,
+    reader: &mut dyn std::io::Read,
     sink: &mut Sink<'_>,
 ) -> Result<(), Failure> {
-    let mut scan = Scanner::new(input.reader, extraction.place(), extraction.caps);
+    let mut scan = Scanner::new(reader, extraction.place(), extraction.caps);
     let mut rows = JsonRows::new("record", extraction.wanted, extraction.caps);
     scan.skip_bom()?;
     let pointer = format.pointer.as_deref().unwrap_or_default();
