@@ -1,0 +1,111 @@
+//! The store: every object path, manifests, file lists, run records and reads, over a local disk, S3 or memory.
+//!
+//! It knows the catalog's nouns and nothing of where rows come from or who asks for them. The object store is the only
+//! state: what is cached here is immutable, or checked again at each use.
+//!
+//! - `key` spells every path, `open` understands addresses.
+//! - `log` is the one create-only numbered log; `manifests` are one, and later leases and the audit log.
+//! - `segments` are content-addressed pieces of file lists, `runs` the records of ingest runs.
+//! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
+
+mod disk;
+mod error;
+mod key;
+mod log;
+mod manifests;
+mod open;
+mod put;
+mod reads;
+mod runs;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use object_store::{ObjectStore, local::LocalFileSystem};
+use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
+
+pub use error::StoreError;
+pub use key::{Area, Key};
+pub use manifests::MANIFEST_FORMAT;
+pub use reads::ObjectInfo;
+
+use crate::catalog::{DataFile, DatasetId, Manifest};
+
+/// Bytes of manifest JSON kept decoded.
+const MANIFEST_CACHE: u64 = 64 << 20;
+/// Bytes of segment JSON kept decoded.
+const SEGMENT_CACHE: u64 = 128 << 20;
+
+/// Where snapshots live. Cheap to clone; clones share their caches.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    /// As given to [`Store::open`].
+    address: String,
+    /// Every read, and writes except to a local disk.
+    objects: Arc<dyn ObjectStore>,
+    /// Set for a local disk, whose writes are ours.
+    disk: Option<Arc<LocalFileSystem>>,
+    /// The last number seen of each dataset that has one: a lower bound, since manifests are never deleted.
+    heads: Mutex<HashMap<DatasetId, u64>>,
+    manifests: BoundedCache<(DatasetId, u64), Manifest>,
+    segments: BoundedCache<String, Vec<DataFile>>,
+}
+
+/// A cache of immutable things, bounded by the bytes of their JSON.
+type BoundedCache<K, T> = Cache<K, (Arc<T>, u64), JsonBytes>;
+
+#[derive(Clone)]
+struct JsonBytes;
+
+impl<K, T> Weighter<K, (Arc<T>, u64)> for JsonBytes {
+    fn weight(&self, _: &K, (_, bytes): &(Arc<T>, u64)) -> u64 {
+        (*bytes).max(1)
+    }
+}
+
+fn cache<K: Eq + std::hash::Hash + Clone, T>(bytes: u64) -> BoundedCache<K, T> {
+    // One shard: what does not fit its shard is not cached, and a manifest may be a good part of the whole.
+    let options = OptionsBuilder::new().shards(1).estimated_items_capacity(1024).weight_capacity(bytes).build();
+    match options {
+        Ok(options) => Cache::with_options(options, JsonBytes, Default::default(), Default::default()),
+        Err(_) => Cache::with_weighter(1024, bytes, JsonBytes),
+    }
+}
+
+impl Store {
+    fn over(address: String, objects: Arc<dyn ObjectStore>, disk: Option<Arc<LocalFileSystem>>) -> Self {
+        Self(Arc::new(Inner {
+            address,
+            objects,
+            disk,
+            heads: Mutex::default(),
+            manifests: cache(MANIFEST_CACHE),
+            segments: cache(SEGMENT_CACHE),
+        }))
+    }
+
+    /// The address it was opened with, for messages.
+    pub fn address(&self) -> &str {
+        &self.0.address
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.0.address).finish()
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.address)
+    }
+}

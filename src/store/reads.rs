@@ -1,0 +1,192 @@
+//! Reads of data objects: whole ranges, many small ranges in few requests, and streams.
+
+use std::{
+    io::{Read, Seek, SeekFrom},
+    ops::Range,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, coalesce_ranges, path::Path};
+
+use super::{
+    Store, StoreError, key,
+    put::{blocking, on_disk},
+};
+
+/// Ranges this near are read as one: less costs a request, more costs bytes nobody asked for.
+const GAP: u64 = 256 << 10;
+/// Bytes of one item of a stream from disk.
+const CHUNK: u64 = 256 << 10;
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Size.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: DateTime<Utc>,
+}
+
+impl Store {
+    /// Size and time of an object, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn object(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        // What cannot be a key names nothing.
+        let Ok(path) = key::parse(key) else { return Ok(None) };
+        match self.0.objects.head(&path).await {
+            Ok(meta) => Ok(Some(ObjectInfo { bytes: meta.size, modified: meta.last_modified })),
+            Err(object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }) => Ok(None),
+            Err(error) => Err(StoreError::from_object_store(&path, &error)),
+        }
+    }
+
+    /// These bytes of an object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Corrupt`] when the object is shorter; [`StoreError::Unavailable`].
+    pub async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let path = key::parse(key)?;
+        self.read(&path, range).await
+    }
+
+    /// These ranges of an object, in the order asked for; near ones are read in one request.
+    ///
+    /// # Errors
+    /// As [`Store::range`].
+    pub async fn ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let path = key::parse(key)?;
+        if let Some(range) = ranges.iter().find(|range| range.start > range.end) {
+            return Err(backwards(&path, range));
+        }
+        // A local file is opened once and read range by range; there is nothing to save by reading gaps.
+        if self.0.disk.is_some() {
+            let read = self.0.objects.get_ranges(&path, ranges).await;
+            let read = read.map_err(|error| StoreError::from_object_store(&path, &error))?;
+            for (range, bytes) in ranges.iter().zip(&read) {
+                whole(&path, range, bytes)?;
+            }
+            return Ok(read);
+        }
+        coalesce_ranges(ranges, |range| self.read(&path, range), GAP).await
+    }
+
+    /// A stretch of an object as a stream. It ends with an error, not early, when the object is shorter.
+    ///
+    /// # Errors
+    /// As [`Store::range`], here for the first bytes and in the stream for the rest.
+    pub async fn stream(
+        &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let path = key::parse(key)?;
+        if range.start > range.end {
+            return Err(backwards(&path, &range));
+        }
+        if range.is_empty() {
+            return Ok(futures::stream::empty().boxed());
+        }
+        if self.0.disk.is_some() {
+            return self.stream_from_disk(path, range).await;
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..Default::default() };
+        let got = self.0.objects.get_opts(&path, options).await;
+        let got = got.map_err(|error| StoreError::from_object_store(&path, &error))?;
+        if got.range != range {
+            return Err(short(&path, &range, got.meta.size));
+        }
+        let named = path.clone();
+        let chunks = got.into_stream().map_err(move |error| StoreError::from_object_store(&named, &error));
+        // The total is checked: a body cut off must not pass for a whole one.
+        let left = range.end - range.start;
+        Ok(futures::stream::try_unfold((chunks, left), move |(mut chunks, left)| {
+            let (path, range) = (path.clone(), range.clone());
+            async move {
+                match chunks.try_next().await? {
+                    Some(chunk) => {
+                        let left = left.checked_sub(chunk.len() as u64);
+                        let left = left.ok_or_else(|| StoreError::unavailable(&path, "the store sent too much"))?;
+                        Ok(Some((chunk, (chunks, left))))
+                    }
+                    None if left == 0 => Ok(None),
+                    None => Err(short(&path, &range, range.end - left)),
+                }
+            }
+        })
+        .boxed())
+    }
+
+    async fn stream_from_disk(
+        &self,
+        path: Path,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let Some(disk) = self.0.disk.clone() else { return Err(StoreError::NotFound { path: path.to_string() }) };
+        let (named, begin) = (path.clone(), range.start);
+        let file = blocking(move || {
+            let name = on_disk(&disk, &named)?;
+            let not_found = |_| StoreError::NotFound { path: named.to_string() };
+            let mut file = std::fs::File::open(&name).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => not_found(error),
+                _ => StoreError::from_io(&name, "read it", &error),
+            })?;
+            file.seek(SeekFrom::Start(begin)).map_err(|error| StoreError::from_io(&name, "read it", &error))?;
+            Ok(file)
+        })
+        .await?;
+        Ok(futures::stream::try_unfold((file, range.start), move |(mut file, at)| {
+            let (path, range) = (path.clone(), range.clone());
+            async move {
+                if at >= range.end {
+                    return Ok(None);
+                }
+                blocking(move || {
+                    let wanted = CHUNK.min(range.end - at);
+                    let mut chunk = Vec::with_capacity(wanted as usize);
+                    (&mut file)
+                        .take(wanted)
+                        .read_to_end(&mut chunk)
+                        .map_err(|error| StoreError::unavailable(&path, format!("cannot be read: {error}")))?;
+                    if (chunk.len() as u64) < wanted {
+                        return Err(short(&path, &range, at + chunk.len() as u64));
+                    }
+                    Ok(Some((Bytes::from(chunk), (file, at + wanted))))
+                })
+                .await
+            }
+        })
+        .boxed())
+    }
+
+    async fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.start > range.end {
+            return Err(backwards(path, &range));
+        }
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let read = self.0.objects.get_range(path, range.clone()).await;
+        let read = read.map_err(|error| StoreError::from_object_store(path, &error))?;
+        whole(path, &range, &read)?;
+        Ok(read)
+    }
+}
+
+fn whole(path: &Path, range: &Range<u64>, read: &Bytes) -> Result<(), StoreError> {
+    if read.len() as u64 == range.end - range.start {
+        return Ok(());
+    }
+    Err(short(path, range, range.start + read.len() as u64))
+}
+
+fn short(path: &Path, range: &Range<u64>, end: u64) -> StoreError {
+    StoreError::corrupt(path, format!("bytes {}-{} were asked for, it ends at {end}", range.start, range.end))
+}
+
+fn backwards(path: &Path, range: &Range<u64>) -> StoreError {
+    StoreError::Unusable { path: path.to_string(), why: format!("bytes {}-{} run backwards", range.start, range.end) }
+}
