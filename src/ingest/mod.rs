@@ -3,6 +3,7 @@
 pub mod definition;
 pub mod extract;
 pub mod failure;
+pub mod normalize;
 pub mod progress;
 pub mod rejects;
 
