@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one module per theme.
+#![allow(clippy::unwrap_used)]
+
+mod datasets;
