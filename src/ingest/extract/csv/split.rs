@@ -1,0 +1,340 @@
+//! Where records of delimited text begin and end, and how they split into fields.
+//!
+//! Written by hand and not taken from a library because two things must be known of each field that CSV libraries do not
+//! tell: whether it was quoted (an empty field is null, `""` is empty text), and on which line its record begins.
+
+use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
+
+use crate::ingest::{
+    Failure,
+    definition::grammar::Csv,
+    extract::line::Window,
+};
+
+/// A dialect, in bytes.
+#[derive(Debug)]
+pub(super) struct Dialect {
+    /// One character, which may take several bytes.
+    delimiter: Vec<u8>,
+    /// Its first byte.
+    first: u8,
+    quote: Option<u8>,
+    /// Unless it is the quote itself.
+    escape: Option<u8>,
+    comment: Vec<u8>,
+    /// `\n`, also for `\r\n`; `\r` in the files of old Macintoshes.
+    terminator: u8,
+}
+
+impl Dialect {
+    pub(super) fn new(format: &Csv) -> Result<Self, Failure> {
+        let delimiter = match format.delimiter.as_str() {
+            "\\t" => "\t",
+            other => other,
+        };
+        let (Some(first), 1) = (delimiter.bytes().next(), delimiter.chars().count()) else {
+            return Err(Failure::definition(format!("`delimiter` is one character, not `{}`", format.delimiter)));
+        };
+        let quote = match format.quote.as_str() {
+            "none" | "" => None,
+            quote => Some(one_byte("quote", quote)?),
+        };
+        let escape = format.escape.as_deref().filter(|escape| !escape.is_empty());
+        let escape = escape.map(|escape| one_byte("escape", escape)).transpose()?.filter(|escape| Some(*escape) != quote);
+        let comment = format.comment.clone().unwrap_or_default().into_bytes();
+        Ok(Self { delimiter: delimiter.as_bytes().to_vec(), first, quote, escape, comment, terminator: b'\n' })
+    }
+}
+
+fn one_byte(key: &str, text: &str) -> Result<u8, Failure> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err(Failure::definition(format!("`{key}` is one ASCII character, not `{text}`"))),
+    }
+}
+
+/// A record that waits at the beginning of the window.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The line it begins on, from 1.
+    pub(super) line: u64,
+    /// Its bytes without the line end.
+    length: usize,
+    /// Its bytes with the line end.
+    whole: usize,
+    /// Whether quotes or escapes are in it.
+    special: bool,
+}
+
+/// Records with the lines they begin on.
+#[derive(Debug)]
+pub(super) struct Records<'a> {
+    window: Window<'a>,
+    dialect: Dialect,
+    /// Lines passed.
+    lines: u64,
+    /// For fields that are not as they stand in the file.
+    scratch: Vec<u8>,
+}
+
+/// What a look at the window gave.
+enum Look {
+    Record { end: usize, next: usize, special: bool },
+    More,
+    Unclosed,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(mut window: Window<'a>, mut dialect: Dialect) -> Result<Self, Failure> {
+        window.fill("line 1")?;
+        let head = window.window();
+        if memchr(b'\n', head).is_none() && memchr(b'\r', head).is_some() {
+            dialect.terminator = b'\r';
+        }
+        Ok(Self { window, dialect, lines: 0, scratch: Vec::new() })
+    }
+
+    /// Passes over `count` lines, whatever is in them.
+    pub(super) fn skip(&mut self, count: u64) -> Result<(), Failure> {
+        for _ in 0..count {
+            if !self.pass_line()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over a line; false at the end.
+    fn pass_line(&mut self) -> Result<bool, Failure> {
+        loop {
+            let window = self.window.window();
+            let next = match memchr(self.dialect.terminator, window) {
+                Some(at) => at + 1,
+                None if self.window.at_eof() => {
+                    if window.is_empty() {
+                        return Ok(false);
+                    }
+                    window.len()
+                }
+                None => {
+                    self.window.fill(format_args!("line {}", self.lines + 1))?;
+                    continue;
+                }
+            };
+            self.window.advance(next);
+            self.lines += 1;
+            return Ok(true);
+        }
+    }
+
+    /// The next record; it stays at the beginning of the window until it is [passed](Self::pass).
+    #[inline]
+    pub(super) fn find(&mut self) -> Result<Option<Found>, Failure> {
+        loop {
+            let (window, eof) = (self.window.window(), self.window.at_eof());
+            if window.is_empty() && eof {
+                return Ok(None);
+            }
+            if !self.dialect.comment.is_empty() {
+                if window.starts_with(&self.dialect.comment) {
+                    self.pass_line()?;
+                    continue;
+                }
+                if window.len() < self.dialect.comment.len() && !eof {
+                    self.window.fill(format_args!("line {}", self.lines + 1))?;
+                    continue;
+                }
+            }
+            let line = self.lines + 1;
+            match self.dialect.look(window, eof) {
+                Look::Record { end, next, special } => {
+                    self.window.check(end, format_args!("line {line}"))?;
+                    let carriage = self.dialect.terminator == b'\n'
+                        && end.checked_sub(1).and_then(|at| window.get(at)) == Some(&b'\r');
+                    return Ok(Some(Found { line, length: end - usize::from(carriage), whole: next, special }));
+                }
+                Look::More => self.window.fill(format_args!("the record that begins on line {line}"))?,
+                Look::Unclosed => {
+                    return Err(Failure::definition(format!(
+                        "{}: a quote in the record that begins on line {line} is never closed: if quotes are data in this \
+                         file, say `quote = \"none\"`; else it is cut off",
+                        self.window.place()
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The bytes of a record, without its line end.
+    #[inline]
+    pub(super) fn bytes(&self, found: &Found) -> &[u8] {
+        self.window.window().get(..found.length).unwrap_or_default()
+    }
+
+    /// Passes over a record.
+    #[inline]
+    pub(super) fn pass(&mut self, found: &Found) {
+        self.lines += 1;
+        if found.special {
+            let record = self.window.window().get(..found.length).unwrap_or_default();
+            self.lines += memchr_iter(self.dialect.terminator, record).count() as u64;
+        }
+        self.window.advance(found.whole);
+    }
+
+    /// Hands each field on, with its place and whether it was quoted; returns how many there are, or what is wrong.
+    #[inline]
+    pub(super) fn split(&mut self, found: &Found, mut field: impl FnMut(usize, &[u8], bool)) -> Result<usize, String> {
+        let record = self.window.window().get(..found.length).unwrap_or_default();
+        if found.special {
+            return self.dialect.split_special(record, &mut self.scratch, field);
+        }
+        let (mut count, mut start) = (0, 0);
+        let mut cut = |at: usize, width: usize| {
+            field(count, record.get(start..at).unwrap_or_default(), false);
+            count += 1;
+            start = at + width;
+        };
+        if self.dialect.delimiter.len() == 1 {
+            memchr_iter(self.dialect.first, record).for_each(|at| cut(at, 1));
+        } else {
+            memmem::find_iter(record, &self.dialect.delimiter).for_each(|at| cut(at, self.dialect.delimiter.len()));
+        }
+        cut(record.len(), 0);
+        Ok(count)
+    }
+}
+
+impl Dialect {
+    /// Where the record at the beginning of `window` ends.
+    #[inline]
+    fn look(&self, window: &[u8], eof: bool) -> Look {
+        let special = match (self.quote, self.escape) {
+            (Some(quote), _) => memchr2(self.terminator, quote, window),
+            (None, Some(escape)) => memchr2(self.terminator, escape, window),
+            (None, None) => memchr(self.terminator, window),
+        };
+        match special {
+            Some(at) if window.get(at) == Some(&self.terminator) => Look::Record { end: at, next: at + 1, special: false },
+            Some(_) => self.look_special(window, eof),
+            None if eof => Look::Record { end: window.len(), next: window.len(), special: false },
+            None => Look::More,
+        }
+    }
+
+    fn look_special(&self, window: &[u8], eof: bool) -> Look {
+        let mut at = 0;
+        loop {
+            if self.quote.is_some() && window.get(at) == self.quote.as_ref() {
+                match self.closing(window, at + 1) {
+                    Some(close) if close + 1 < window.len() || eof => at = close + 1,
+                    None if eof => return Look::Unclosed,
+                    _ => return Look::More,
+                }
+            }
+            match self.field_end(window, at) {
+                Some(end) if window.get(end) == Some(&self.terminator) => {
+                    return Look::Record { end, next: end + 1, special: true };
+                }
+                Some(end) => at = end + self.delimiter.len(),
+                None if eof => return Look::Record { end: window.len(), next: window.len(), special: true },
+                None => return Look::More,
+            }
+        }
+    }
+
+    /// The quote that closes a field whose text begins at `at`.
+    fn closing(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        let quote = self.quote?;
+        loop {
+            let rest = bytes.get(at..)?;
+            let found = at + memchr2(quote, self.escape.unwrap_or(quote), rest)?;
+            let escaped = bytes.get(found) != Some(&quote) || bytes.get(found + 1) == Some(&quote);
+            if !escaped {
+                return Some(found);
+            }
+            at = found + 2;
+        }
+    }
+
+    /// The delimiter or line end that ends an unquoted stretch beginning at `at`.
+    fn field_end(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        // Without quotes an escape stands before a delimiter or a line end that is data.
+        let escape = if self.quote.is_none() { self.escape } else { None };
+        loop {
+            let rest = bytes.get(at..)?;
+            let found = at + memchr3(self.terminator, self.first, escape.unwrap_or(self.first), rest)?;
+            let byte = bytes.get(found).copied();
+            if escape.is_some() && byte == escape {
+                at = found + 2;
+            } else if byte == Some(self.terminator) || bytes.get(found..).is_some_and(|b| b.starts_with(&self.delimiter)) {
+                return Some(found);
+            } else {
+                at = found + 1;
+            }
+        }
+    }
+
+    fn split_special(
+        &self,
+        record: &[u8],
+        scratch: &mut Vec<u8>,
+        mut field: impl FnMut(usize, &[u8], bool),
+    ) -> Result<usize, String> {
+        let (mut count, mut at) = (0, 0);
+        loop {
+            let quoted = self.quote.is_some() && record.get(at) == self.quote.as_ref();
+            let end;
+            if quoted {
+                let close = self.closing(record, at + 1).unwrap_or(record.len());
+                let text = record.get(at + 1..close).unwrap_or_default();
+                field(count, self.unescaped(text, scratch), true);
+                end = self.field_end(record, close + 1).unwrap_or(record.len());
+                let behind = record.get(close + 1..end).unwrap_or_default();
+                if behind.iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
+                    return Err(format!("field {} goes on after its closing quote; a quote inside is doubled", count + 1));
+                }
+            } else {
+                end = self.field_end(record, at).unwrap_or(record.len());
+                let text = record.get(at..end).unwrap_or_default();
+                match self.escape {
+                    // `\N` is null to those who write such files; the format's `null` says so, on the text as it stands.
+                    Some(escape) if self.quote.is_none() && text != [escape, b'N'] => {
+                        field(count, self.unescaped(text, scratch), false);
+                    }
+                    _ => field(count, text, false),
+                }
+            }
+            count += 1;
+            if end >= record.len() {
+                return Ok(count);
+            }
+            at = end + self.delimiter.len();
+        }
+    }
+
+    /// Without the escapes before, and the doubling of, what is meant as it stands.
+    fn unescaped<'s>(&self, text: &'s [u8], scratch: &'s mut Vec<u8>) -> &'s [u8] {
+        let Some(mark) = self.quote.or(self.escape) else { return text };
+        let other = self.escape.unwrap_or(mark);
+        let Some(mut found) = memchr2(mark, other, text) else { return text };
+        scratch.clear();
+        let mut rest = text;
+        loop {
+            scratch.extend_from_slice(rest.get(..found).unwrap_or_default());
+            // The character behind the mark, or the mark itself where nothing is behind it.
+            let (taken, keep) = match rest.get(found + 1) {
+                Some(next) => (found + 2, *next),
+                None => (found + 1, mark),
+            };
+            scratch.push(keep);
+            rest = rest.get(taken..).unwrap_or_default();
+            match memchr2(mark, other, rest) {
+                Some(at) => found = at,
+                None => break,
+            }
+        }
+        scratch.extend_from_slice(rest);
+        scratch
+    }
+}

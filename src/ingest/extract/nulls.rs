@@ -1,0 +1,56 @@
+//! Which texts of a format mean null, and in which columns.
+
+use crate::ingest::definition::grammar::{ColumnDefinition, OneOrMany, Scalar};
+
+/// A format's null texts. They do not hold for a column that names its own: there the text is left as it is, for
+/// normalization to judge.
+#[derive(Debug)]
+pub(super) struct Nulls {
+    tokens: Vec<Vec<u8>>,
+    /// Columns that name their own.
+    own: Vec<bool>,
+}
+
+impl Nulls {
+    /// For the upstream columns `names`; `by_order` when a column without `from` is the one at its own place.
+    pub(super) fn new(
+        tokens: Option<&OneOrMany<String>>,
+        columns: &[ColumnDefinition],
+        names: &[String],
+        by_order: bool,
+    ) -> Self {
+        let tokens: Vec<_> =
+            tokens.map(OneOrMany::as_slice).unwrap_or_default().iter().map(|token| token.clone().into_bytes()).collect();
+        let mut own = vec![false; names.len()];
+        for (order, column) in columns.iter().enumerate().filter(|(_, column)| column.null.is_some()) {
+            let places: Vec<usize> = match &column.from {
+                None if by_order => vec![order],
+                None => names.iter().position(|name| *name == column.name).into_iter().collect(),
+                Some(from) => from.as_slice().iter().filter_map(|from| place(from, names)).collect(),
+            };
+            for place in places {
+                if let Some(own) = own.get_mut(place) {
+                    *own = true;
+                }
+            }
+        }
+        Self { tokens, own }
+    }
+
+    /// Whether `text` in column `column` means null.
+    #[inline]
+    pub(super) fn contains(&self, column: usize, text: &[u8]) -> bool {
+        self.tokens.iter().any(|token| token == text) && !self.own.get(column).copied().unwrap_or(false)
+    }
+}
+
+/// Where a `from` points: a name, a position from 1, or the column of `column#/pointer`.
+fn place(from: &Scalar, names: &[String]) -> Option<usize> {
+    match from {
+        Scalar::Number(position) => usize::try_from(*position).ok()?.checked_sub(1),
+        Scalar::Text(text) => {
+            let named = |wanted: &str| names.iter().position(|name| name == wanted);
+            named(text).or_else(|| named(text.split_once("#/")?.0))
+        }
+    }
+}
