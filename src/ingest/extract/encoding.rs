@@ -40,11 +40,17 @@ pub fn named(label: &str) -> Option<&'static Encoding> {
 ///
 /// # Errors
 /// An unknown label (definition); read errors.
-pub fn decoded<'a>(mut reader: impl Read + 'a, label: Option<&str>, place: &str) -> Result<Box<dyn Read + 'a>, Failure> {
+pub fn decoded<'a>(
+    mut reader: impl Read + 'a,
+    label: Option<&str>,
+    place: &str,
+) -> Result<Box<dyn Read + 'a>, Failure> {
     let encoding = match label {
         None => UTF_8,
         Some(label) => named(label).ok_or_else(|| {
-            Failure::definition(format!("unknown encoding `{label}`; try `utf-8`, `latin-1`, `windows-1252` or `utf-16`"))
+            Failure::definition(format!(
+                "unknown encoding `{label}`; try `utf-8`, `latin-1`, `windows-1252` or `utf-16`"
+            ))
         })?,
     };
     let mut head = Vec::new();

@@ -9,7 +9,10 @@ use arrow::array::{Array, BinaryArray};
 use serde_json::{Map, Value};
 
 use super::{BrokenRow, Extraction, Format, Member, RawBatch, RawColumn, extract};
-use crate::{config::Caps, ingest::Failure};
+use crate::{
+    config::Caps,
+    ingest::{Failure, definition::grammar::ColumnDefinition},
+};
 
 /// What an extractor yielded.
 #[derive(Debug, Default)]
@@ -25,18 +28,36 @@ pub(super) struct Setting {
     pub(super) folder: PathBuf,
     pub(super) scratch: tempfile::TempDir,
     pub(super) member: Option<String>,
+    pub(super) columns: Vec<ColumnDefinition>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         let scratch = tempfile::tempdir().expect("a scratch folder");
-        Self { caps: Caps::default(), wanted: None, folder: scratch.path().to_owned(), scratch, member: None }
+        Self {
+            caps: Caps::default(),
+            wanted: None,
+            folder: scratch.path().to_owned(),
+            scratch,
+            member: None,
+            columns: Vec::new(),
+        }
     }
 }
 
 impl Setting {
     pub(super) fn wanted(mut self, names: &[&str]) -> Self {
         self.wanted = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// With columns written as in a definition.
+    pub(super) fn columns(mut self, columns: &str) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Columns {
+            column: Vec<ColumnDefinition>,
+        }
+        self.columns = toml::from_str::<Columns>(columns).expect("columns").column;
         self
     }
 
@@ -59,7 +80,7 @@ impl Setting {
         let mut gathered = Gathered::default();
         let extraction = Extraction {
             format,
-            columns: &[],
+            columns: &self.columns,
             folder: &self.folder,
             scratch: self.scratch.path(),
             caps: &self.caps,

@@ -16,13 +16,16 @@ use crate::{
 
 pub mod archive;
 pub mod batch;
+mod csv;
 pub mod decompress;
+pub mod encoding;
 #[cfg(test)]
 mod gathered;
 mod json;
 mod json_rows;
 pub mod line;
 mod ndjson;
+mod nulls;
 pub mod raw;
 
 pub use archive::{Members, member_text, members};
@@ -89,7 +92,7 @@ pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 #[allow(clippy::needless_pass_by_value, reason = "a script's standard error is lent through it")]
 pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
     match extraction.format {
-        Format::Csv(_) => Err(Failure::internal("csv: not built yet")),
+        Format::Csv(csv) => csv::extract(&extraction, csv, input.reader, sink),
         Format::Ndjson {} => ndjson::extract(&extraction, input, sink),
         Format::Json(json) => json::extract(&extraction, json, input.reader, sink),
         Format::MediawikiXml {} => Err(Failure::internal("mediawiki-xml: not built yet")),

@@ -19,8 +19,12 @@ impl Nulls {
         names: &[String],
         by_order: bool,
     ) -> Self {
-        let tokens: Vec<_> =
-            tokens.map(OneOrMany::as_slice).unwrap_or_default().iter().map(|token| token.clone().into_bytes()).collect();
+        let tokens: Vec<_> = tokens
+            .map(OneOrMany::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .map(|token| token.clone().into_bytes())
+            .collect();
         let mut own = vec![false; names.len()];
         for (order, column) in columns.iter().enumerate().filter(|(_, column)| column.null.is_some()) {
             let places: Vec<usize> = match &column.from {

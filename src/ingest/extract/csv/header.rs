@@ -34,7 +34,8 @@ pub(crate) fn unique(names: Vec<String>) -> Vec<String> {
     let mut out = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let base = if name.is_empty() { format!("column_{}", at + 1) } else { name.clone() };
-        let free = |candidate: &String| !taken.contains(candidate) && (*candidate == name || !given.contains(candidate));
+        let free =
+            |candidate: &String| !taken.contains(candidate) && (*candidate == name || !given.contains(candidate));
         let numbered = (2..).map(|n: u64| format!("{base}_{n}"));
         let name = std::iter::once(base.clone()).chain(numbered).find(free).unwrap_or(base);
         taken.insert(name.clone());

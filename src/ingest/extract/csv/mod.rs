@@ -8,9 +8,7 @@ mod split;
 
 use std::io::Read;
 
-use super::{
-    CellKind, Extraction, RawBatchBuilder, Sink, encoding, line::Window, nulls::Nulls,
-};
+use super::{CellKind, Extraction, RawBatchBuilder, Sink, encoding, line::Window, nulls::Nulls};
 use crate::ingest::{Failure, definition::grammar::Csv};
 pub(super) use header::{positions, unique};
 use split::{Dialect, Found, Records};
@@ -101,6 +99,5 @@ fn fields(records: &mut Records<'_>, found: &Found, place: &str) -> Result<Vec<S
         .map_err(|reason| Failure::definition(format!("{place}, line {}: the header: {reason}", found.line)))?;
     Ok(row)
 }
-
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,7 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
-use crate::ingest::{
-    Failure,
-    definition::grammar::Csv,
-    extract::line::Window,
-};
+use crate::ingest::{Failure, definition::grammar::Csv, extract::line::Window};
 
 /// A dialect, in bytes.
 #[derive(Debug)]
@@ -40,7 +36,8 @@ impl Dialect {
             quote => Some(one_byte("quote", quote)?),
         };
         let escape = format.escape.as_deref().filter(|escape| !escape.is_empty());
-        let escape = escape.map(|escape| one_byte("escape", escape)).transpose()?.filter(|escape| Some(*escape) != quote);
+        let escape =
+            escape.map(|escape| one_byte("escape", escape)).transpose()?.filter(|escape| Some(*escape) != quote);
         let comment = format.comment.clone().unwrap_or_default().into_bytes();
         Ok(Self { delimiter: delimiter.as_bytes().to_vec(), first, quote, escape, comment, terminator: b'\n' })
     }
@@ -215,7 +212,9 @@ impl Dialect {
             (None, None) => memchr(self.terminator, window),
         };
         match special {
-            Some(at) if window.get(at) == Some(&self.terminator) => Look::Record { end: at, next: at + 1, special: false },
+            Some(at) if window.get(at) == Some(&self.terminator) => {
+                Look::Record { end: at, next: at + 1, special: false }
+            }
             Some(_) => self.look_special(window, eof),
             None if eof => Look::Record { end: window.len(), next: window.len(), special: false },
             None => Look::More,
@@ -267,7 +266,9 @@ impl Dialect {
             let byte = bytes.get(found).copied();
             if escape.is_some() && byte == escape {
                 at = found + 2;
-            } else if byte == Some(self.terminator) || bytes.get(found..).is_some_and(|b| b.starts_with(&self.delimiter)) {
+            } else if byte == Some(self.terminator)
+                || bytes.get(found..).is_some_and(|b| b.starts_with(&self.delimiter))
+            {
                 return Some(found);
             } else {
                 at = found + 1;
@@ -292,7 +293,10 @@ impl Dialect {
                 end = self.field_end(record, close + 1).unwrap_or(record.len());
                 let behind = record.get(close + 1..end).unwrap_or_default();
                 if behind.iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
-                    return Err(format!("field {} goes on after its closing quote; a quote inside is doubled", count + 1));
+                    return Err(format!(
+                        "field {} goes on after its closing quote; a quote inside is doubled",
+                        count + 1
+                    ));
                 }
             } else {
                 end = self.field_end(record, at).unwrap_or(record.len());
