@@ -97,7 +97,7 @@ fn headers() {
     assert_eq!(names, ["track_id", "album_comments", "album_id", "track"]);
     assert_eq!(rows, [["2", "0", "1", "a\nb"]]);
     // No index row: the row behind the header is data.
-    assert_eq!(rows("header = 2", b"x,y\n1,2\n3,4\n"), [["3", "4"]]);
+    assert_eq!(self::rows("header = 2", b"x,y\n1,2\n3,4\n"), [["3", "4"]]);
     let empty = run(&format(""), b"a,b\n").unwrap();
     assert_eq!((empty.batches.len(), empty.count(), empty.batches[0].names.len()), (1, 0, 2));
     assert!(run(&format(""), b"").unwrap().batches.is_empty());
