@@ -24,9 +24,11 @@ mod gathered;
 mod json;
 mod json_rows;
 pub mod line;
+mod mediawiki_xml;
 mod ndjson;
 mod nulls;
 pub mod raw;
+mod xml_events;
 
 pub use archive::{Members, member_text, members};
 pub use batch::{CellKind, RawBatchBuilder};
@@ -95,7 +97,7 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::Csv(csv) => csv::extract(&extraction, csv, input.reader, sink),
         Format::Ndjson {} => ndjson::extract(&extraction, input, sink),
         Format::Json(json) => json::extract(&extraction, json, input.reader, sink),
-        Format::MediawikiXml {} => Err(Failure::internal("mediawiki-xml: not built yet")),
+        Format::MediawikiXml {} => mediawiki_xml::extract(&extraction, input, sink),
         Format::Xml(_) => Err(Failure::internal("xml: not built yet")),
         Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
         Format::Pgcopy {} => Err(Failure::internal("pgcopy: not built yet")),
