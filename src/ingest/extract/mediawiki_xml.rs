@@ -8,7 +8,7 @@
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
-    CellKind, Extraction, Member, RawBatchBuilder, Sink,
+    CellKind, Extraction, RawBatchBuilder, Sink,
     xml_events::{XmlEvents, append_reference, append_text},
 };
 use crate::ingest::Failure;
@@ -75,8 +75,12 @@ enum Within {
 ///
 /// # Errors
 /// XML that is malformed, cut off or no MediaWiki export, or the sink's.
-pub(super) fn extract(extraction: &Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
-    let mut events = XmlEvents::new(input.reader, extraction.place(), extraction.caps);
+pub(super) fn extract(
+    extraction: &Extraction<'_>,
+    reader: &mut dyn std::io::Read,
+    sink: &mut Sink<'_>,
+) -> Result<(), Failure> {
+    let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps);
     let is_wanted = |name: &&&str| extraction.wanted.is_none_or(|wanted| wanted.contains(**name));
     let names = COLUMNS.iter().filter(is_wanted).map(|name| (*name).to_owned()).collect();
     let mut builder = RawBatchBuilder::new(names, CellKind::Text, "record");
@@ -212,7 +216,7 @@ impl Record {
     fn fail(&mut self, within: Within, fault: String) {
         match within {
             Within::Field(Field::PageId | Field::Ns | Field::Title | Field::RedirectTitle) => {
-                self.page_fault = Some(fault)
+                self.page_fault = Some(fault);
             }
             _ => self.fault = Some(fault),
         }

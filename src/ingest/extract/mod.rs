@@ -28,6 +28,7 @@ mod mediawiki_xml;
 mod ndjson;
 mod nulls;
 pub mod raw;
+mod xml;
 mod xml_events;
 
 pub use archive::{Members, member_text, members};
@@ -97,8 +98,8 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::Csv(csv) => csv::extract(&extraction, csv, input.reader, sink),
         Format::Ndjson {} => ndjson::extract(&extraction, input, sink),
         Format::Json(json) => json::extract(&extraction, json, input.reader, sink),
-        Format::MediawikiXml {} => mediawiki_xml::extract(&extraction, input, sink),
-        Format::Xml(_) => Err(Failure::internal("xml: not built yet")),
+        Format::MediawikiXml {} => mediawiki_xml::extract(&extraction, input.reader, sink),
+        Format::Xml(xml) => xml::extract(&extraction, xml, input.reader, sink),
         Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
         Format::Pgcopy {} => Err(Failure::internal("pgcopy: not built yet")),
         Format::FixedWidth(_) => Err(Failure::internal("fixed-width: not built yet")),

@@ -122,8 +122,9 @@ impl<'a> XmlEvents<'a> {
 
     fn fault(&self, error: Error) -> Failure {
         let Error::Io(error) = error else { return self.failure(format!("malformed XML: {error}")) };
+        let beyond = matches!(error.get_ref(), Some(inner) if inner.is::<Beyond>());
         match std::sync::Arc::try_unwrap(error) {
-            Ok(error) if error.get_ref().is_some_and(|inner| inner.is::<Beyond>()) => self.failure(error),
+            Ok(error) if beyond => self.failure(error),
             Ok(error) => read_failure(error, &self.place),
             Err(error) => self.failure(error),
         }
