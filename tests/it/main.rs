@@ -2,3 +2,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod datasets;
+mod fetch;
+mod origin;
