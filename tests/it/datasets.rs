@@ -80,3 +80,63 @@ fn samples_are_there_and_small() {
     }
     assert!(bytes < LARGEST_SAMPLES, "samples have {bytes} bytes together");
 }
+
+fn guide() -> String {
+    fs::read_to_string(folder().join("README.md")).expect("the guide")
+}
+
+/// The fenced blocks of the guide in one language.
+fn blocks(guide: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let tails = guide.split(&fence).skip(1);
+    tails.map(|tail| tail.split("\n```").next().unwrap_or_default().to_owned() + "\n").collect()
+}
+
+#[test]
+fn the_guide_explains_every_key_of_the_grammar() {
+    fn keys(schema: &serde_json::Value, into: &mut Vec<String>) {
+        match schema {
+            serde_json::Value::Object(object) => {
+                if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+                    into.extend(properties.keys().cloned());
+                }
+                let constants = object
+                    .get("const")
+                    .into_iter()
+                    .chain(object.get("enum").and_then(|e| e.as_array()).into_iter().flatten());
+                into.extend(constants.filter_map(|constant| constant.as_str().map(str::to_owned)));
+                object.values().for_each(|value| keys(value, into));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, into)),
+            _ => {}
+        }
+    }
+    let (guide, mut words) = (guide(), Vec::new());
+    keys(&definition::schema(), &mut words);
+    assert!(words.iter().any(|word| word == "redistribution") && words.iter().any(|word| word == "mediawiki-xml"));
+    words.retain(|word| !guide.contains(&format!("`{word}`")) && !guide.contains(&format!("`\"{word}\"`")));
+    words.sort();
+    words.dedup();
+    assert!(words.is_empty(), "datasets/README.md does not explain {words:?}");
+}
+
+#[test]
+fn the_guides_definitions_are_sound() {
+    let (guide, beside) = (guide(), tempfile::tempdir().expect("a folder"));
+    let scripts = blocks(&guide, "python");
+    fs::write(beside.path().join("transform.py"), &scripts[0]).expect("the script");
+    let definitions = blocks(&guide, "toml");
+    assert_eq!((definitions.len(), scripts.len()), (2, 1));
+    for text in definitions {
+        definition::parse(&text, "datasets/README.md", beside.path())
+            .unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    }
+}
+
+#[test]
+fn the_guide_lists_every_dataset() {
+    let guide = guide();
+    for Loaded { id, .. } in all() {
+        assert!(guide.contains(&format!("| [{id}]({id}/dataset.toml) |")), "datasets/README.md does not list {id}");
+    }
+}
