@@ -1,6 +1,6 @@
 //! Lines of foreign bytes with their numbers, in bounded memory.
 
-use std::io::Read;
+use std::{io::Read, ops::Range};
 
 use super::read_failure;
 use crate::ingest::Failure;
@@ -111,12 +111,14 @@ pub struct Lines<'a> {
     window: Window<'a>,
     /// Number of the line last returned.
     number: u64,
+    /// Where it is in the window's buffer.
+    last: Range<usize>,
 }
 
 impl<'a> Lines<'a> {
     /// Lines of `reader`; `place` names it in messages, `cap` is the longest line.
     pub fn new(reader: impl Read + 'a, place: impl Into<String>, cap: usize) -> Self {
-        Self { window: Window::new(reader, place, cap), number: 0 }
+        Self { window: Window::new(reader, place, cap), number: 0, last: 0..0 }
     }
 
     /// The next line and its number.
@@ -144,10 +146,15 @@ impl<'a> Lines<'a> {
         };
         self.number += 1;
         self.window.check(length, format_args!("line {}", self.number))?;
-        let at = self.window.start;
+        self.last = self.window.start..self.window.start + length;
         self.window.advance(next);
-        let line = self.window.buffer.get(at..at + length).unwrap_or_default();
-        Ok(Some((self.number, line.strip_suffix(b"\r").unwrap_or(line))))
+        Ok(Some(self.current()))
+    }
+
+    /// The line last returned, again.
+    pub fn current(&self) -> (u64, &[u8]) {
+        let line = self.window.buffer.get(self.last.clone()).unwrap_or_default();
+        (self.number, line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
 

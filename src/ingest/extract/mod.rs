@@ -18,15 +18,19 @@ pub mod archive;
 pub mod batch;
 mod csv;
 pub mod decompress;
+mod delimited;
 pub mod encoding;
+mod fixed_width;
 #[cfg(test)]
 mod gathered;
 mod json;
 mod json_rows;
 pub mod line;
 mod mediawiki_xml;
+mod names;
 mod ndjson;
 mod nulls;
+mod pgcopy;
 pub mod raw;
 mod xml;
 mod xml_events;
@@ -101,8 +105,8 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::MediawikiXml {} => mediawiki_xml::extract(&extraction, input.reader, sink),
         Format::Xml(xml) => xml::extract(&extraction, xml, input.reader, sink),
         Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
-        Format::Pgcopy {} => Err(Failure::internal("pgcopy: not built yet")),
-        Format::FixedWidth(_) => Err(Failure::internal("fixed-width: not built yet")),
+        Format::Pgcopy {} => pgcopy::extract(&extraction, input.reader, sink),
+        Format::FixedWidth(fixed) => fixed_width::extract(&extraction, fixed, input.reader, sink),
         Format::Parquet {} => Err(Failure::internal("parquet: not built yet")),
         Format::Arrow {} => Err(Failure::internal("arrow: not built yet")),
         Format::Script(_) => Err(Failure::internal("script: not built yet")),

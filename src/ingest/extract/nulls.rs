@@ -26,13 +26,16 @@ impl Nulls {
             .map(|token| token.clone().into_bytes())
             .collect();
         let mut own = vec![false; names.len()];
-        for (order, column) in columns.iter().enumerate().filter(|(_, column)| column.null.is_some()) {
+        let mut last = 0;
+        for column in columns {
             let places: Vec<usize> = match &column.from {
-                None if by_order => vec![order],
-                None => names.iter().position(|name| *name == column.name).into_iter().collect(),
+                None if by_order => vec![last],
+                None => named(&column.name, names).into_iter().collect(),
                 Some(from) => from.as_slice().iter().filter_map(|from| place(from, names)).collect(),
             };
-            for place in places {
+            // Where columns bind by order, one without `from` follows the one before it; variables take no place.
+            last = places.first().map_or(last, |place| place + 1);
+            for place in places.into_iter().filter(|_| column.null.is_some()) {
                 if let Some(own) = own.get_mut(place) {
                     *own = true;
                 }
@@ -52,9 +55,12 @@ impl Nulls {
 fn place(from: &Scalar, names: &[String]) -> Option<usize> {
     match from {
         Scalar::Number(position) => usize::try_from(*position).ok()?.checked_sub(1),
-        Scalar::Text(text) => {
-            let named = |wanted: &str| names.iter().position(|name| name == wanted);
-            named(text).or_else(|| named(text.split_once("#/")?.0))
-        }
+        Scalar::Text(text) => named(text, names).or_else(|| named(text.split_once("#/")?.0, names)),
     }
+}
+
+/// The column of that name, in any case.
+fn named(wanted: &str, names: &[String]) -> Option<usize> {
+    let alike = || names.iter().position(|name| name.to_lowercase() == wanted.to_lowercase());
+    names.iter().position(|name| name == wanted).or_else(alike)
 }

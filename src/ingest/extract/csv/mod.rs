@@ -4,14 +4,18 @@
 //! quoted empty field is empty text. Blank lines are no rows, except in a table of one column, where one is a null.
 
 mod header;
-mod split;
 
 use std::io::Read;
 
-use super::{CellKind, Extraction, RawBatchBuilder, Sink, encoding, line::Window, nulls::Nulls};
+use super::{
+    CellKind, Extraction, RawBatchBuilder, Sink,
+    delimited::{Dialect, Found, Records},
+    encoding,
+    line::Window,
+    names::{positions, unique},
+    nulls::Nulls,
+};
 use crate::ingest::{Failure, definition::grammar::Csv};
-pub(super) use header::{positions, unique};
-use split::{Dialect, Found, Records};
 
 /// Reads delimited text.
 ///

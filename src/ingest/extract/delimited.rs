@@ -1,11 +1,13 @@
-//! Where records of delimited text begin and end, and how they split into fields.
+//! Where records of delimited text begin and end, and how they split into fields: the ground that `csv` and `pgcopy`
+//! stand on.
 //!
 //! Written by hand and not taken from a library because two things must be known of each field that CSV libraries do not
 //! tell: whether it was quoted (an empty field is null, `""` is empty text), and on which line its record begins.
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 
-use crate::ingest::{Failure, definition::grammar::Csv, extract::line::Window};
+use super::line::Window;
+use crate::ingest::{Failure, definition::grammar::Csv};
 
 /// A dialect, in bytes.
 #[derive(Debug)]
@@ -18,11 +20,19 @@ pub(super) struct Dialect {
     /// Unless it is the quote itself.
     escape: Option<u8>,
     comment: Vec<u8>,
+    /// Whether escapes are left in the fields.
+    raw: bool,
     /// `\n`, also for `\r\n`; `\r` in the files of old Macintoshes.
     terminator: u8,
 }
 
 impl Dialect {
+    /// PostgreSQL's COPY text: tabs, and a backslash before what is not meant as it stands; the escapes stay in the fields.
+    pub(super) fn pgcopy() -> Self {
+        let (delimiter, comment) = (vec![b'\t'], Vec::new());
+        Self { delimiter, first: b'\t', quote: None, escape: Some(b'\\'), comment, raw: true, terminator: b'\n' }
+    }
+
     pub(super) fn new(format: &Csv) -> Result<Self, Failure> {
         let delimiter = match format.delimiter.as_str() {
             "\\t" => "\t",
@@ -39,7 +49,15 @@ impl Dialect {
         let escape =
             escape.map(|escape| one_byte("escape", escape)).transpose()?.filter(|escape| Some(*escape) != quote);
         let comment = format.comment.clone().unwrap_or_default().into_bytes();
-        Ok(Self { delimiter: delimiter.as_bytes().to_vec(), first, quote, escape, comment, terminator: b'\n' })
+        Ok(Self {
+            delimiter: delimiter.as_bytes().to_vec(),
+            first,
+            quote,
+            escape,
+            comment,
+            raw: false,
+            terminator: b'\n',
+        })
     }
 }
 
@@ -303,7 +321,7 @@ impl Dialect {
                 let text = record.get(at..end).unwrap_or_default();
                 match self.escape {
                     // `\N` is null to those who write such files; the format's `null` says so, on the text as it stands.
-                    Some(escape) if self.quote.is_none() && text != [escape, b'N'] => {
+                    Some(escape) if self.quote.is_none() && !self.raw && text != [escape, b'N'] => {
                         field(count, self.unescaped(text, scratch), false);
                     }
                     _ => field(count, text, false),
