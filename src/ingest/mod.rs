@@ -4,6 +4,7 @@ pub mod definition;
 pub mod extract;
 pub mod failure;
 pub mod fetch;
+pub mod infer;
 pub mod normalize;
 pub mod progress;
 pub mod rejects;

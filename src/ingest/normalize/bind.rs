@@ -75,7 +75,8 @@ pub fn wanted(columns: &[ColumnDefinition], format: &Format) -> Option<BTreeSet<
             Scalar::Number(_) => return None,
             Scalar::Text(text) => {
                 names.insert(text.clone());
-                if let Some((base, _)) = inside(text) {
+                if let Some((base, tokens)) = inside(text) {
+                    names.extend(property(&base, &tokens).map(|(name, _)| name.to_owned()));
                     names.insert(base.into_owned());
                 }
             }
@@ -99,6 +100,12 @@ fn inside(text: &str) -> Option<(Cow<'_, str>, Vec<String>)> {
         }
         None => pointer.map(|_| (Cow::Borrowed(base), further.collect())),
     }
+}
+
+/// `/properties/mag` names what GeoJSON's extractor has taken out of `properties` already.
+fn property<'a>(base: &str, tokens: &'a [String]) -> Option<(&'a str, &'a [String])> {
+    let (name, rest) = tokens.split_first()?;
+    (base == "properties").then_some((name, rest))
 }
 
 /// RFC 6901: `~1` is `/`, `~0` is `~`.
@@ -128,10 +135,16 @@ pub(super) fn find(
     if let Some(value) = text.strip_prefix('$').and_then(|name| variables.get(name)) {
         return Some(Found::Constant(value.clone()));
     }
-    if let Some((base, tokens)) = inside(&text)
-        && let Some(at) = name_like(&base, names)
-    {
-        return Some(if tokens.is_empty() { Found::Column(at) } else { Found::Pointer(at, tokens) });
+    if let Some((base, tokens)) = inside(&text) {
+        let in_column = |name: &str, tokens: &[String]| {
+            let at = name_like(name, names)?;
+            Some(if tokens.is_empty() { Found::Column(at) } else { Found::Pointer(at, tokens.to_vec()) })
+        };
+        let found = in_column(&base, &tokens)
+            .or_else(|| property(&base, &tokens).and_then(|(name, rest)| in_column(name, rest)));
+        if found.is_some() {
+            return found;
+        }
     }
     name_like(&text, names).map(Found::Column)
 }

@@ -218,7 +218,9 @@ impl Normalizer {
             if column.found.iter().any(|found| !matches!(found, Found::Pointer(..))) {
                 self.seen.columns.insert(column.definition.name.clone());
             }
-            if column.found.is_empty() && !column.definition.optional && !raw.sparse && raw.rows > 0 {
+            // An empty file may have no names at all.
+            let known = !raw.names.is_empty() || raw.rows > 0;
+            if column.found.is_empty() && !column.definition.optional && !raw.sparse && known {
                 return Err(bind::absent(&column.definition, &column.candidates, &raw.names, &self.origin.source));
             }
         }

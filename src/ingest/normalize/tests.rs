@@ -413,6 +413,23 @@ fn columns_without_names_bind_by_their_order() {
 }
 
 #[test]
+fn properties_of_geojson_are_found_where_its_extractor_puts_them() {
+    let columns = definitions(
+        "[[column]]\nname = 'mag'\nfrom = '/properties/mag'\n[[column]]\nname = 'x'\nfrom = '/properties/p/x'",
+    );
+    let table = table(columns, &[], Format::Json(Json::default()));
+    assert!(wanted(&table.columns, &table.format).unwrap().contains("mag"));
+    let raw = batch(
+        &["id", "mag", "p"],
+        vec![json_cells(&[Some("1")]), json_cells(&[Some("2.5")]), json_cells(&[Some("{\"x\":3}")])],
+        true,
+    );
+    let out = normalizer(&table).unwrap().push(&raw).unwrap();
+    assert_eq!(display(out.rows.column(0), 0).as_deref(), Some("2.5"));
+    assert_eq!(display(out.rows.column(1), 0).as_deref(), Some("3"));
+}
+
+#[test]
 fn what_must_be_read_is_known_before() {
     let names = |text: &str, format: &Format| wanted(&definitions(text), format);
     let json = Format::Json(Json::default());
