@@ -17,8 +17,9 @@ use arrow::datatypes::DataType;
 
 use self::shape::Shape;
 use super::{
-    definition::grammar::{ColumnDefinition, OneOrMany, Scalar},
+    definition::grammar::{ColumnDefinition, Format, OneOrMany, Scalar},
     extract::{RawBatch, RawColumn},
+    normalize::bind::by_order,
 };
 use crate::catalog::{Column, ColumnType, TableSchema};
 
@@ -27,13 +28,27 @@ pub use widen::widen;
 /// Infers the columns of a table from all its raw batches, whatever their order.
 ///
 /// Columns keep upstream's names, in the order in which they are first seen; all may be null and absent. A name that
-/// occurs twice in one file gets `_2`, and is bound by its position.
+/// occurs twice in one file gets `_2` and is bound by its position; columns without names are `column_1`, `column_2`, ….
 #[derive(Debug, Default)]
 pub struct Inference {
     columns: Vec<Inferred>,
     index: HashMap<String, usize>,
     /// The names of the batch before and their columns: batches of one file share them.
     bound: Option<(Arc<Vec<String>>, Vec<usize>)>,
+    by_order: bool,
+    xml: bool,
+    mediawiki: bool,
+}
+
+/// The types of a MediaWiki export's fields, which its schema fixes.
+fn of_mediawiki(name: &str) -> ColumnType {
+    match name {
+        "page_id" | "rev_id" | "parent_id" | "contributor_id" | "wikitext_bytes" => ColumnType::Int64,
+        "ns" => ColumnType::Int32,
+        "minor" => ColumnType::Bool,
+        "timestamp" => ColumnType::Timestamp,
+        _ => ColumnType::Utf8,
+    }
 }
 
 #[derive(Debug)]
@@ -47,8 +62,13 @@ struct Inferred {
 
 impl Inference {
     /// Begins with what the previous snapshot has: types only widen, and no column goes away.
-    pub fn new(previous: Option<&TableSchema>) -> Self {
-        let mut inference = Self::default();
+    pub fn new(previous: Option<&TableSchema>, format: &Format) -> Self {
+        let mut inference = Self {
+            by_order: by_order(format),
+            xml: matches!(format, Format::Xml(_)),
+            mediawiki: matches!(format, Format::MediawikiXml {}),
+            ..Self::default()
+        };
         for column in previous.into_iter().flat_map(|schema| &schema.columns) {
             let at = inference.column(&column.name, None);
             if let Some(inferred) = inference.columns.get_mut(at) {
@@ -63,7 +83,11 @@ impl Inference {
         for (at, column) in self.bind(raw).into_iter().zip(&raw.columns) {
             let Some(inferred) = self.columns.get_mut(at) else { continue };
             match column {
+                _ if self.mediawiki => inferred.shape.typed(of_mediawiki(&inferred.name)),
                 RawColumn::Text(cells) => cells.iter().flatten().for_each(|text| inferred.shape.text(text)),
+                RawColumn::Json(cells) if self.xml => {
+                    cells.iter().flatten().for_each(|value| inferred.shape.xml(value));
+                }
                 RawColumn::Json(cells) => {
                     for json in cells.iter().flatten() {
                         inferred.shape.json(json, 0, &mut inferred.budget);
@@ -86,7 +110,7 @@ impl Inference {
         let mut taken: HashSet<String> = HashSet::new();
         let mut columns = Vec::with_capacity(raw.names.len());
         for (name, position) in raw.names.iter().zip(1_i64..) {
-            let plain = if name.is_empty() { format!("column_{position}") } else { name.clone() };
+            let plain = if name.is_empty() || self.by_order { format!("column_{position}") } else { name.clone() };
             let mut unique = plain.clone();
             let mut copy = 2;
             // A later column may really be called so: upstream's own names go first.

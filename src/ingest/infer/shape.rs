@@ -21,6 +21,8 @@ pub(super) struct Shape {
     fields: Option<Fields>,
     typed: Option<ColumnType>,
     json: bool,
+    /// Strings are words like any other text, and what is not repeated is no list (XML).
+    xml: bool,
     /// Values that only `json` holds.
     opaque: bool,
 }
@@ -46,6 +48,26 @@ impl Shape {
             Some(before) => widen(&before, &kind, false),
             None => kind,
         });
+    }
+
+    /// A value of an XML file: a string, or an array of those that one row has several of.
+    pub(super) fn xml(&mut self, value: &[u8]) {
+        self.xml = true;
+        match json::kind(value) {
+            json::Kind::Array => {
+                let items = self.items.get_or_insert_default();
+                // What is no array of strings does not come from the XML extractor.
+                if json::elements(value, &mut |element| items.xml(element)).is_err() {
+                    self.words.add(Words::TEXT);
+                }
+            }
+            json::Kind::String => match json::unescape(value) {
+                Ok(text) => self.text(text.as_bytes()),
+                Err(_) => self.words.add(Words::TEXT),
+            },
+            json::Kind::Null => {}
+            json::Kind::Bare | json::Kind::Object => self.text(value),
+        }
     }
 
     /// A JSON value; `budget` is how many more fields the column may have.
@@ -99,7 +121,14 @@ impl Shape {
 
     /// The narrowest type that holds all of them; `None` if there were none.
     pub(super) fn kind(&self) -> Option<ColumnType> {
-        let seen = if self.json { self.json_kind() } else { self.scalar() };
+        let seen = match &self.items {
+            _ if self.json => self.json_kind(),
+            Some(items) if self.xml => {
+                let all = scalar(self.words.and(items.words)).unwrap_or(ColumnType::Utf8);
+                Some(ColumnType::List(Box::new(all)))
+            }
+            _ => scalar(self.words),
+        };
         match (&self.typed, seen) {
             (Some(typed), Some(seen)) => Some(widen(typed, &seen, self.json)),
             (Some(typed), None) => Some(typed.clone()),
@@ -127,31 +156,30 @@ impl Shape {
             let kinds: Vec<_> = kinds.collect();
             return Some(if kinds.is_empty() { ColumnType::Json } else { ColumnType::Struct(kinds) });
         }
-        self.scalar()
+        scalar(self.words)
     }
+}
 
-    fn scalar(&self) -> Option<ColumnType> {
-        let words = self.words;
-        Some(if words == Words::NONE {
-            return None;
-        } else if words.has(Words::TEXT) || words.has(Words::LONG) {
-            ColumnType::Utf8
-        } else if words == Words::BOOL {
-            ColumnType::Bool
-        } else if words.within(Words::INT.and(Words::INEXACT)) {
-            ColumnType::Int64
-        } else if words.within(Words::INT.and(Words::FLOAT)) {
-            ColumnType::Float64
-        } else if words == Words::DATE {
-            ColumnType::Date
-        } else if words == Words::INSTANT {
-            ColumnType::Timestamp
-        } else if words == Words::WALL {
-            ColumnType::Datetime
-        } else {
-            ColumnType::Utf8
-        })
-    }
+fn scalar(words: Words) -> Option<ColumnType> {
+    Some(if words == Words::NONE {
+        return None;
+    } else if words.has(Words::TEXT) || words.has(Words::LONG) {
+        ColumnType::Utf8
+    } else if words == Words::BOOL {
+        ColumnType::Bool
+    } else if words.within(Words::INT.and(Words::INEXACT)) {
+        ColumnType::Int64
+    } else if words.within(Words::INT.and(Words::FLOAT)) {
+        ColumnType::Float64
+    } else if words == Words::DATE {
+        ColumnType::Date
+    } else if words == Words::INSTANT {
+        ColumnType::Timestamp
+    } else if words == Words::WALL {
+        ColumnType::Datetime
+    } else {
+        ColumnType::Utf8
+    })
 }
 
 impl Fields {

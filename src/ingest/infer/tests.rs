@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ingest::{
-    definition::grammar::{Csv, Format},
+    definition::grammar::{Csv, Format, Xml},
     normalize::{Normalizer, Origin},
 };
 
@@ -23,6 +23,10 @@ fn batch(names: &[&str], columns: Vec<RawColumn>, sparse: bool) -> RawBatch {
     }
 }
 
+fn csv() -> Format {
+    Format::Csv(Csv::default())
+}
+
 fn bytes(values: &[&str]) -> BinaryArray {
     values.iter().map(|value| (*value != "∅").then_some(value.as_bytes())).collect()
 }
@@ -36,13 +40,16 @@ fn json(values: &[&str]) -> RawColumn {
 }
 
 fn kind(column: RawColumn) -> String {
+    kind_in(&csv(), column)
+}
+
+fn kind_in(format: &Format, column: RawColumn) -> String {
     let raw = batch(&["a"], vec![column], false);
-    let mut inference = Inference::new(None);
+    let mut inference = Inference::new(None, format);
     inference.push(&raw);
     let (definitions, schema) = inference.finish();
     // Whatever was inferred must hold every value.
-    let mut normalizer =
-        Normalizer::new(&definitions, &schema, &Format::Csv(Csv::default()), Origin::default()).unwrap();
+    let mut normalizer = Normalizer::new(&definitions, &schema, format, Origin::default()).unwrap();
     let out = normalizer.push(&raw).unwrap();
     assert!(out.rejects.is_none(), "{} rejects {raw:?}: {:?}", schema.columns[0].kind, out.rejects);
     assert_eq!(definitions[0].kind.as_deref(), Some(schema.columns[0].kind.to_string().as_str()));
@@ -130,9 +137,40 @@ fn json_keeps_strings_and_numbers_apart() {
 }
 
 #[test]
+fn xml_has_words_and_lists_of_them() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["\"1\"", "\"2\""], "int64"),
+        (&["\"1\"", "\"x\""], "utf8"),
+        (&["\"1\"", "[\"2\",\"3\"]"], "list<int64>"),
+        (&["\"a\"", "[\"2\",\"3\"]"], "list<utf8>"),
+        (&["[\"2.5\",null]", "∅"], "list<float64>"),
+    ];
+    for (values, wanted) in cases {
+        assert_eq!(kind_in(&Format::Xml(Xml { row: "a".into() }), json(values)), *wanted, "{values:?}");
+    }
+}
+
+#[test]
+fn formats_without_names_or_with_fixed_types_are_known() {
+    let raw = batch(&["1", "2"], vec![text(&["5"]), text(&["x"])], false);
+    let mut inference = Inference::new(None, &Format::Pgcopy {});
+    inference.push(&raw);
+    let (definitions, schema) = inference.finish();
+    assert_eq!((schema.columns[0].name.as_str(), schema.columns[1].name.as_str()), ("column_1", "column_2"));
+    let out =
+        Normalizer::new(&definitions, &schema, &Format::Pgcopy {}, Origin::default()).unwrap().push(&raw).unwrap();
+    assert_eq!(arrow::util::display::array_value_to_string(out.rows.column(1), 0).unwrap(), "x");
+
+    let mut inference = Inference::new(None, &Format::MediawikiXml {});
+    inference.push(&batch(&["page_id", "title"], vec![text(&["5"]), text(&["1984"])], false));
+    let kinds: Vec<String> = inference.finish().1.columns.iter().map(|column| column.kind.to_string()).collect();
+    assert_eq!(kinds, ["int64", "utf8"]);
+}
+
+#[test]
 fn drifting_files_widen() {
     let infer = |arrays: Vec<ArrayRef>| {
-        let mut inference = Inference::new(None);
+        let mut inference = Inference::new(None, &csv());
         for array in arrays {
             inference.push(&batch(&["a"], vec![RawColumn::Typed(array)], false));
         }
@@ -164,7 +202,7 @@ fn drifting_files_widen() {
 
 #[test]
 fn columns_come_in_the_order_in_which_they_are_seen() {
-    let mut inference = Inference::new(None);
+    let mut inference = Inference::new(None, &csv());
     inference.push(&batch(&["b", "a"], vec![json(&["1"]), json(&["2"])], true));
     inference.push(&batch(&["c", "b"], vec![json(&["1"]), json(&["2.5"])], true));
     let (definitions, schema) = inference.finish();
@@ -177,7 +215,7 @@ fn columns_come_in_the_order_in_which_they_are_seen() {
 #[test]
 fn repeated_and_empty_names_are_bound_by_position() {
     let raw = batch(&["a", "a", "", "a_2"], vec![text(&["1"]), text(&["x"]), text(&["y"]), text(&["z"])], false);
-    let mut inference = Inference::new(None);
+    let mut inference = Inference::new(None, &csv());
     inference.push(&raw);
     let (definitions, schema) = inference.finish();
     let names: Vec<&str> = definitions.iter().map(|column| column.name.as_str()).collect();
@@ -192,11 +230,11 @@ fn repeated_and_empty_names_are_bound_by_position() {
 
 #[test]
 fn the_previous_schema_is_only_widened() {
-    let mut first = Inference::new(None);
+    let mut first = Inference::new(None, &csv());
     first.push(&batch(&["a", "b", "c"], vec![text(&["1"]), text(&["x"]), text(&["∅"])], false));
     let (_, previous) = first.finish();
     let again = |names: &[&str], columns| {
-        let mut inference = Inference::new(Some(&previous));
+        let mut inference = Inference::new(Some(&previous), &csv());
         inference.push(&batch(names, columns, false));
         inference.finish().1
     };
@@ -224,7 +262,7 @@ proptest! {
     fn foreign_bytes_never_panic(cells in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 0..5)) {
         let array: BinaryArray = cells.iter().map(|cell| Some(cell.as_slice())).collect();
         for column in [RawColumn::Text(array.clone()), RawColumn::Json(array.clone()), RawColumn::Typed(Arc::new(array) as ArrayRef)] {
-            let mut inference = Inference::new(None);
+            let mut inference = Inference::new(None, &csv());
             inference.push(&batch(&["a"], vec![column], false));
             prop_assert_eq!(inference.finish().1.columns.len(), 1);
         }

@@ -1,7 +1,7 @@
 //! Raw rows to rows of the table's schema: rename, cast, null tokens, lists, times to UTC. A row that does not fit becomes a
 //! reject; none vanishes. Knows nothing about formats beyond whether columns have names, and nothing about files.
 
-mod bind;
+pub(crate) mod bind;
 mod cast;
 pub(crate) mod cells;
 pub(crate) mod faults;
@@ -140,7 +140,7 @@ impl Normalizer {
             .zip(candidates)
             .map(|((definition, column), candidates)| {
                 Ok(Bound {
-                    rules: Rules::new(definition)?,
+                    rules: Rules::new(definition, format)?,
                     definition: definition.clone(),
                     kind: column.kind.clone(),
                     nullable: column.nullable,

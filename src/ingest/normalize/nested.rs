@@ -100,6 +100,11 @@ pub(super) fn list(cells: &Cells, item: &ColumnType, arrow: &DataType, rules: &R
                 }
                 true
             }
+            (Cell::Text(text), None) if rules.lone && !text.is_empty() => {
+                children.append_value(serde_json::Value::from(String::from_utf8_lossy(text)).to_string());
+                count = 1;
+                true
+            }
             _ => match json_of(&cell, row, &kind, json::Kind::Array, faults) {
                 None => false,
                 Some(text) => {

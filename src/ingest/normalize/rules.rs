@@ -4,7 +4,7 @@ use crate::{
     catalog::ColumnType,
     ingest::{
         Failure,
-        definition::grammar::{ColumnDefinition, OneOrMany},
+        definition::grammar::{ColumnDefinition, Format, OneOrMany},
     },
 };
 
@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     pub(crate) split: Option<String>,
     /// Times.
     pub(crate) time: TimeRules,
+    /// Whether a lone value is a list of one: XML does not tell them apart.
+    pub(crate) lone: bool,
 }
 
 impl Rules {
@@ -26,7 +28,7 @@ impl Rules {
     ///
     /// # Errors
     /// A pattern, zone or separator that is none.
-    pub(crate) fn new(column: &ColumnDefinition) -> Result<Self, Failure> {
+    pub(crate) fn new(column: &ColumnDefinition, format: &Format) -> Result<Self, Failure> {
         let fault = |key: &str, what: String| Failure::definition(format!("column `{}`, `{key}`: {what}", column.name));
         let pattern = column.parse.as_deref().map(Pattern::new).transpose().map_err(|what| fault("parse", what))?;
         let zone = match column.timezone.as_deref() {
@@ -49,6 +51,7 @@ impl Rules {
                 .collect(),
             split: column.split.clone(),
             time: TimeRules { pattern, zone },
+            lone: matches!(format, Format::Xml(_)),
         })
     }
 

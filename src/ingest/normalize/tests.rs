@@ -430,6 +430,18 @@ fn properties_of_geojson_are_found_where_its_extractor_puts_them() {
 }
 
 #[test]
+fn a_lone_value_of_xml_is_a_list_of_one() {
+    let columns = definitions("[[column]]\nname = 'a'\ntype = 'list<int32>'");
+    let raw = batch(&["a"], vec![json_cells(&[Some("\"1\""), Some("[\"2\",\"3\"]"), None])], true);
+    let format = Format::Xml(crate::ingest::definition::grammar::Xml { row: "r".into() });
+    let out = normalizer(&table(columns.clone(), &[], format)).unwrap().push(&raw).unwrap();
+    let lists: Vec<_> = (0..3).map(|row| display(out.rows.column(0), row)).collect();
+    assert_eq!(lists, [Some("[1]".into()), Some("[2, 3]".into()), None]);
+    let strict = normalizer(&table(columns, &[], Format::Ndjson {})).unwrap().push(&raw).unwrap();
+    assert_eq!(strict.rejects.unwrap().num_rows(), 1);
+}
+
+#[test]
 fn what_must_be_read_is_known_before() {
     let names = |text: &str, format: &Format| wanted(&definitions(text), format);
     let json = Format::Json(Json::default());
