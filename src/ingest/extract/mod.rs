@@ -27,6 +27,7 @@ mod json;
 mod json_rows;
 pub mod line;
 mod mediawiki_xml;
+mod mysqldump;
 mod names;
 mod ndjson;
 mod nulls;
@@ -104,7 +105,7 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::Json(json) => json::extract(&extraction, json, input.reader, sink),
         Format::MediawikiXml {} => mediawiki_xml::extract(&extraction, input.reader, sink),
         Format::Xml(xml) => xml::extract(&extraction, xml, input.reader, sink),
-        Format::Mysqldump(_) => Err(Failure::internal("mysqldump: not built yet")),
+        Format::Mysqldump(dump) => mysqldump::extract(&extraction, dump, input.reader, sink),
         Format::Pgcopy {} => pgcopy::extract(&extraction, input.reader, sink),
         Format::FixedWidth(fixed) => fixed_width::extract(&extraction, fixed, input.reader, sink),
         Format::Parquet {} => Err(Failure::internal("parquet: not built yet")),
