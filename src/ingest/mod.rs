@@ -9,5 +9,6 @@ pub mod infer;
 pub mod normalize;
 pub mod progress;
 pub mod rejects;
+pub mod source;
 
 pub use failure::Failure;

@@ -1,0 +1,1 @@
+//! Sources as definitions write them, without a network.
