@@ -116,7 +116,7 @@ fn is_now(text: &str) -> bool {
 }
 
 fn boundary(value: &Scalar, now: DateTime<Utc>) -> Result<(DateTime<Utc>, Precision), String> {
-    let midnight = now.date_naive().and_hms_opt(0, 0, 0).map(|time| time.and_utc()).unwrap_or(now);
+    let midnight = now.date_naive().and_hms_opt(0, 0, 0).map_or(now, |time| time.and_utc());
     match value {
         Scalar::Text(text) if text == "today" => Ok((midnight, Precision::Day)),
         Scalar::Text(text) if text == "now" => Ok((now, Precision::Second)),
