@@ -144,7 +144,7 @@ fn remote(name: &str, entry: &Json, status: &Status, url: &str) -> Result<Remote
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::definition::grammar::Ready;
+    use crate::ingest::{definition::grammar::Ready, source::value::Value};
 
     const URL: &str = "https://dumps.example.org/wiki/20240101/dumpstatus.json";
 
@@ -182,7 +182,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            files.first().map(|(_, captures)| captures.values().map(|v| v.text()).collect()),
+            files.first().map(|(_, captures)| captures.values().map(Value::text).collect()),
             Some(vec!["2".to_owned()])
         );
     }
