@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub mod archive;
+mod arrow;
 pub mod batch;
 mod csv;
 pub mod decompress;
@@ -31,8 +32,11 @@ mod mysqldump;
 mod names;
 mod ndjson;
 mod nulls;
+mod parquet;
 mod pgcopy;
 pub mod raw;
+mod spool;
+mod typed;
 mod xml;
 mod xml_events;
 
@@ -110,6 +114,10 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::FixedWidth(fixed) => fixed_width::extract(&extraction, fixed, input.reader, sink),
         Format::Parquet {} => Err(Failure::internal("parquet: not built yet")),
         Format::Arrow {} => Err(Failure::internal("arrow: not built yet")),
+        Format::Pgcopy {} => Err(Failure::internal("pgcopy: not built yet")),
+        Format::FixedWidth(_) => Err(Failure::internal("fixed-width: not built yet")),
+        Format::Parquet {} => parquet::extract(&extraction, input, sink),
+        Format::Arrow {} => arrow::extract(&extraction, input, sink),
         Format::Script(_) => Err(Failure::internal("script: not built yet")),
     }
 }
