@@ -396,8 +396,8 @@ mod tests {
             let failure = run(&FORMAT, text.as_bytes()).expect_err("cut off");
             assert_eq!(failure.blame, Blame::Upstream, "{cut}: {failure}");
         }
-        let failure = run(&FORMAT, b"<html><body/></html>").expect_err("HTML");
-        assert!(failure.blame == Blame::Definition && failure.message.contains("<html>"), "{failure}");
+        let failure = run(&FORMAT, b"<feed><entry/></feed>").expect_err("a feed");
+        assert!(failure.blame == Blame::Definition && failure.message.contains("<feed>"), "{failure}");
         let bomb = format!("<!DOCTYPE m [<!ENTITY a \"aaaa\">]>{EXPORT}");
         assert!(run(&FORMAT, bomb.as_bytes()).expect_err("a DTD").message.contains("DOCTYPE"));
         let mut setting = Setting::default();

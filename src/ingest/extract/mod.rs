@@ -35,6 +35,7 @@ mod nulls;
 mod parquet;
 mod pgcopy;
 pub mod raw;
+mod sniff;
 mod spool;
 mod typed;
 mod xml;
@@ -103,6 +104,8 @@ pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 /// `sink` returns. A single row that cannot be read is no error but a [`BrokenRow`].
 #[allow(clippy::needless_pass_by_value, reason = "a script's standard error is lent through it")]
 pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    let mut reader = sniff::checked(extraction.format, input.reader, &extraction.place())?;
+    let input = Member { reader: &mut reader, ..input };
     match extraction.format {
         Format::Csv(csv) => csv::extract(&extraction, csv, input.reader, sink),
         Format::Ndjson {} => ndjson::extract(&extraction, input, sink),

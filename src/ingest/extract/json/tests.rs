@@ -87,7 +87,7 @@ fn a_truncated_document_is_upstreams_wherever_it_breaks() {
     assert!(fault(None, "").1.contains("empty"));
     assert!(fault(None, "[1 2]").1.contains("expected `,` or `]`"));
     assert!(fault(None, "[1,]").1.contains("expected a value"));
-    assert!(fault(None, "<html>").1.contains("leads to <html>"));
+    assert!(fault(None, "<rows>").1.contains("leads to <rows>"));
 }
 
 #[test]
