@@ -47,6 +47,20 @@ pub struct Definition {
     pub tables: Vec<Table>,
 }
 
+impl Definition {
+    /// Whether any source lies beyond this machine: such a crawl needs a contact.
+    pub fn names_public_hosts(&self) -> bool {
+        let inline = self.tables.iter().filter_map(|table| match &table.source {
+            SourceRef::Inline(source) => Some(&**source),
+            SourceRef::Name(_) => None,
+        });
+        self.sources.iter().chain(inline).flat_map(Source::addresses).any(|address| {
+            let host = url::Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
+            host.is_some_and(|host| host != "localhost" && host != "[::1]" && !host.starts_with("127."))
+        })
+    }
+}
+
 fn default_retention() -> String {
     "90d".into()
 }
@@ -129,6 +143,15 @@ pub struct Source {
     pub missing: Missing,
     /// Parts younger than this are asked for again; default: all.
     pub recheck: Option<String>,
+}
+
+impl Source {
+    /// Every address the source names, templates included.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let one =
+            [self.url.as_ref(), self.listing.as_ref(), self.latest.as_ref(), self.status.as_ref().map(|s| &s.url)];
+        one.into_iter().flatten().chain(self.urls.iter().flatten()).map(String::as_str)
+    }
 }
 
 /// Values of one variable.

@@ -41,7 +41,7 @@ mod typed;
 mod xml;
 mod xml_events;
 
-pub use archive::{Members, member_text, members};
+pub use archive::{Members, member_text, members, whole};
 pub use batch::{CellKind, RawBatchBuilder};
 pub use raw::{BrokenRow, RawBatch, RawColumn};
 

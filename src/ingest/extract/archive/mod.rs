@@ -54,6 +54,21 @@ pub fn members(
     walk(path, label, wanted, caps, &mut |member| each(member).map(ControlFlow::Continue))
 }
 
+/// Hands on the whole file at `path`, decompressed but not unpacked: for scripts that read an archive themselves.
+///
+/// # Errors
+/// As [`members`].
+pub fn whole(
+    path: &Path,
+    label: &str,
+    caps: &Caps,
+    each: &mut dyn FnMut(Member<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Plain { mut reader, compressed } = open(path, label, caps)?;
+    let plain = (!compressed).then_some(path);
+    each(Member { name: None, reader: &mut reader, plain })
+}
+
 /// The text of one member, without reading further than it; none if there is no such member.
 ///
 /// # Errors
@@ -92,9 +107,8 @@ fn walk(
     if is_zip(&head) {
         return zip_members(file, path, label, wanted, caps, visit);
     }
-    let origin = Rc::new(Cell::new(0));
-    let counted = Counted { inner: Box::new(BufReader::with_capacity(BUFFER, file)), consumed: Rc::clone(&origin) };
-    let Plain { mut reader, compressed } = decompress::plain(Box::new(counted), label, &origin, caps)?;
+    drop(file);
+    let Plain { mut reader, compressed } = open(path, label, caps)?;
     if is_tar(reader.head()) {
         return tar_members(reader, label, wanted, caps, visit);
     }
@@ -103,6 +117,14 @@ fn walk(
     }
     let plain = (!compressed).then_some(path);
     visit(Member { name: None, reader: &mut reader, plain }).map(|_| Members { matched: 1, names: Vec::new() })
+}
+
+fn open<'a>(path: &Path, label: &str, caps: &Caps) -> Result<Plain<'a>, Failure> {
+    let file =
+        File::open(path).map_err(|error| Failure::internal(format!("{}: cannot be read: {error}", path.display())))?;
+    let origin = Rc::new(Cell::new(0));
+    let counted = Counted { inner: Box::new(BufReader::with_capacity(BUFFER, file)), consumed: Rc::clone(&origin) };
+    decompress::plain(Box::new(counted), label, &origin, caps)
 }
 
 fn is_zip(head: &[u8]) -> bool {

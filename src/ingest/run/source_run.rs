@@ -1,0 +1,361 @@
+//! One source on its way through a run: its parts asked for, taken through the pipeline, put together as tables.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{
+        Failure,
+        definition::{Loaded, grammar::ColumnDefinition},
+        fetch::Fetcher,
+        infer::Inference,
+        part::{self, PartFiles, PartTable, Pipeline, TableColumns},
+        plan::{self, SourcePlan, TablePlan},
+        publish::{self, Findings, ReadyTable, Shelf},
+        source::{self, Listed},
+    },
+    Ingest,
+    ask::{Arrived, Asked, Asker},
+    blocking,
+};
+use crate::catalog::{DataFile, Manifest, TableId, TableSchema, TableSnapshot, run::TableCount};
+
+/// A source in a run.
+pub(super) struct SourceRun<'a> {
+    pub(super) ingest: Ingest<'a>,
+    pub(super) loaded: &'a Loaded,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) plan: &'a SourcePlan<'a>,
+    pub(super) fetcher: &'a Fetcher,
+    /// The snapshot whose files of unchanged parts are kept; `None`: everything is made anew.
+    pub(super) basis: Option<&'a Manifest>,
+    /// The number of the snapshot being made.
+    pub(super) snapshot: u64,
+    columns: BTreeMap<usize, TableColumns>,
+    asked: Vec<Asked>,
+    /// What this run has uploaded, by table and part.
+    made: BTreeMap<(usize, String), Made>,
+    totals: BTreeMap<usize, Totals>,
+}
+
+/// The files of one part of one table.
+#[derive(Debug, Default)]
+struct Made {
+    data: Vec<DataFile>,
+    rejects: Vec<DataFile>,
+}
+
+/// Rows of one table in this run, over all parts.
+#[derive(Debug, Default)]
+struct Totals {
+    read: u64,
+    misfits: u64,
+    reasons: Vec<String>,
+}
+
+/// Rows read before a table of which none fits ends the run early.
+const ENOUGH_MISFITS: u64 = 1000;
+
+impl<'a> SourceRun<'a> {
+    pub(super) fn new(
+        ingest: Ingest<'a>,
+        loaded: &'a Loaded,
+        pipeline: &'a Pipeline,
+        plan: &'a SourcePlan<'a>,
+        fetcher: &'a Fetcher,
+        parent: Option<&'a Manifest>,
+        snapshot: u64,
+    ) -> Self {
+        let kept = plan.tables.iter().all(|table| table_in(parent, table).is_some());
+        let named = plan.tables.iter().filter_map(|table| Some((table, table.schema.clone()?)));
+        let columns = named
+            .map(|(table, schema)| {
+                let (definitions, metadata) = (table.table.columns.clone(), metadata(loaded, table));
+                (table.index, TableColumns { definitions, schema, metadata })
+            })
+            .collect();
+        Self {
+            ingest,
+            loaded,
+            pipeline,
+            plan,
+            fetcher,
+            basis: parent.filter(|_| kept),
+            snapshot,
+            columns,
+            asked: Vec::new(),
+            made: BTreeMap::new(),
+            totals: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the source through the pipeline; true when it has anything new.
+    pub(super) async fn go(
+        &mut self,
+        findings: &mut Findings,
+        counts: &mut BTreeMap<usize, TableCount>,
+        stderr: &mut Vec<String>,
+    ) -> Result<bool, Failure> {
+        let (plan, now, folder) = (self.plan, self.ingest.now, &self.loaded.folder);
+        let Listed { parts, gaps, upstream_version, .. } = if self.ingest.sample {
+            source::list_sample(&plan.source, &plan.id, folder, now)?
+        } else {
+            source::list(&plan.source, &plan.id, folder, self.fetcher, now).await?
+        };
+        findings.upstream_version = findings.upstream_version.take().or(upstream_version);
+        findings.gaps.extend(gaps);
+
+        // Where columns are taken from the data, all parts are looked through before the first is written.
+        let infers = plan.tables.iter().any(|table| table.schema.is_none());
+        let asker = Asker { plan, fetcher: self.fetcher, basis: self.basis, now };
+        let mut any_new = self.basis.is_none();
+        for part in parts {
+            let Some(mut one) = asker.ask(part, &mut findings.gaps).await? else { continue };
+            if let Arrived::New(found, _) = &one.arrived {
+                any_new = true;
+                if let Some(expect) = &plan.source.expect {
+                    let (expect, found, pipeline) = (expect.clone(), found.clone(), self.pipeline.clone());
+                    blocking(move || part::check_expectation(&expect, &found, &pipeline)).await?;
+                }
+                if !infers {
+                    let found = found.clone();
+                    self.process(&found, counts, stderr).await?;
+                    one.discard();
+                }
+            }
+            self.asked.push(one);
+        }
+        any_new |= self.lost_a_part();
+        if infers && any_new {
+            self.infer_all().await?;
+            self.process_all(counts, stderr).await?;
+        }
+        for (index, total) in &self.totals {
+            self.check_rejects(*index, total)?;
+        }
+        Ok(any_new)
+    }
+
+    /// A part that upstream no longer lists is a change too.
+    fn lost_a_part(&self) -> bool {
+        let before = self.basis.iter().flat_map(|basis| &basis.sources).filter(|record| record.source == self.plan.id);
+        before.into_iter().any(|record| !self.asked.iter().any(|one| one.part.name == record.part))
+    }
+
+    /// Learns the columns of tables that name none. Where they have become wider than those of the files we keep, the
+    /// parts of those are asked for again, so that all files of a table have the same columns.
+    async fn infer_all(&mut self) -> Result<(), Failure> {
+        if !self.infer(self.basis).await? || !self.asked.iter().any(|one| matches!(one.arrived, Arrived::Kept)) {
+            return Ok(());
+        }
+        let asker = Asker { plan: self.plan, fetcher: self.fetcher, basis: None, now: self.ingest.now };
+        for one in self.asked.iter_mut().filter(|one| matches!(one.arrived, Arrived::Kept)) {
+            let again = asker.ask(one.part.clone(), &mut Vec::new()).await?;
+            *one = again.ok_or_else(|| {
+                Failure::upstream(format!(
+                    "{} is needed again because the columns have changed, and upstream no longer has it",
+                    one.part.name
+                ))
+            })?;
+        }
+        self.infer(None).await.map(|_| ())
+    }
+
+    /// Infers from the new parts, beginning with the columns of `before`; true when they differ from those.
+    async fn infer(&mut self, before: Option<&Manifest>) -> Result<bool, Failure> {
+        let unnamed = self.plan.tables.iter().filter(|table| table.schema.is_none());
+        let mut inferences: BTreeMap<usize, Inference> = unnamed
+            .clone()
+            .map(|table| {
+                (table.index, Inference::new(table_in(before, table).map(|before| &before.schema), &table.table.format))
+            })
+            .collect();
+        let parts: Vec<PartFiles> = self
+            .asked
+            .iter()
+            .filter_map(|one| match &one.arrived {
+                Arrived::New(found, _) => Some(found.clone()),
+                Arrived::Kept | Arrived::Done => None,
+            })
+            .collect();
+        let (loaded, pipeline, id) = (self.loaded.clone(), self.pipeline.clone(), self.plan.id.clone());
+        let inferred: BTreeMap<usize, (Vec<ColumnDefinition>, TableSchema)> = blocking(move || {
+            let plans = plan::plan(&loaded)?;
+            let tables = plans.iter().filter(|plan| plan.id == id).flat_map(|plan| &plan.tables);
+            let tables: Vec<&TablePlan<'_>> = tables.filter(|table| table.schema.is_none()).collect();
+            for part in &parts {
+                part::infer(&tables, &mut inferences, part, &pipeline)?;
+            }
+            Ok(inferences.into_iter().map(|(index, inference)| (index, inference.finish())).collect())
+        })
+        .await?;
+        let mut widened = false;
+        for table in unnamed {
+            let Some((definitions, schema)) = inferred.get(&table.index).cloned() else { continue };
+            widened |= table_in(before, table).is_some_and(|before| before.schema != schema);
+            self.columns
+                .insert(table.index, TableColumns { definitions, schema, metadata: metadata(self.loaded, table) });
+        }
+        Ok(widened)
+    }
+
+    async fn process_all(
+        &mut self,
+        counts: &mut BTreeMap<usize, TableCount>,
+        stderr: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        let mut asked = std::mem::take(&mut self.asked);
+        for one in &mut asked {
+            if let Arrived::New(found, _) = &one.arrived {
+                let found = found.clone();
+                self.process(&found, counts, stderr).await?;
+                one.discard();
+            }
+        }
+        self.asked = asked;
+        Ok(())
+    }
+
+    /// Takes one part through the pipeline and uploads what it gives.
+    async fn process(
+        &mut self,
+        found: &PartFiles,
+        counts: &mut BTreeMap<usize, TableCount>,
+        stderr: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        let (loaded, pipeline, id) = (self.loaded.clone(), self.pipeline.clone(), self.plan.id.clone());
+        let (columns, part) = (self.columns.clone(), found.clone());
+        let done: Vec<(usize, PartTable)> = blocking(move || {
+            let plans = plan::plan(&loaded)?;
+            let Some(plan) = plans.iter().find(|plan| plan.id == id) else { return Ok(vec![]) };
+            part::process(&plan.tables, &columns, &part, &pipeline)
+        })
+        .await?;
+        for (index, table) in done {
+            let Some(plan) = self.plan.tables.iter().find(|plan| plan.index == index) else { continue };
+            stderr.extend(table.stderr);
+            let rejected = table.misfits + table.encoded.duplicate_rows;
+            let count = counts.entry(index).or_default();
+            count.table.clone_from(&plan.table.name);
+            count.read += table.read;
+            count.rejected += rejected;
+            count.published += table.encoded.rows;
+            if table.read != table.encoded.rows + rejected {
+                return Err(Failure::internal(format!(
+                    "table `{}`, {}: {} rows read, {} to publish, {rejected} rejected: rows have vanished",
+                    plan.table.name, found.name, table.read, table.encoded.rows
+                )));
+            }
+            let total = self.totals.entry(index).or_default();
+            total.read += table.read;
+            total.misfits += table.misfits;
+            total.reasons.extend(table.reasons);
+            // No number of good rows to come is likely to save a table of which nothing fits.
+            if total.misfits == total.read && total.read > ENOUGH_MISFITS {
+                self.check_rejects(index, self.totals.get(&index).unwrap_or(&Totals::default()))?;
+            }
+            let name: TableId = plan.table.name.parse().map_err(|error| Failure::definition(format!("{error}")))?;
+            let (store, dataset, snapshot) = (self.ingest.store, &self.loaded.id, self.snapshot);
+            let shelf = Shelf { store, dataset, table: &name, area: plan.area, snapshot };
+            let data = shelf.upload(&found.name, table.encoded.files, false).await?;
+            let rejects = match table.rejects {
+                Some(rejects) => shelf.upload(&found.name, rejects.files, true).await?,
+                None => vec![],
+            };
+            self.made.insert((index, found.name.clone()), Made { data, rejects });
+        }
+        Ok(())
+    }
+
+    fn check_rejects(&self, index: usize, total: &Totals) -> Result<(), Failure> {
+        let name = self.plan.tables.iter().find(|table| table.index == index).map_or("", |table| &table.table.name);
+        let threshold = self.loaded.definition.reject_threshold;
+        let share = total.misfits as f64 / total.read.max(1) as f64;
+        if share <= threshold {
+            return Ok(());
+        }
+        let first: Vec<&str> = total.reasons.iter().take(3).map(String::as_str).collect();
+        Err(Failure::definition(format!(
+            "table `{name}`: {} of {} rows do not fit ({:.2} %, at most {:.2} % may): {}; fix the columns, or raise `reject_threshold`",
+            total.misfits,
+            total.read,
+            100.0 * share,
+            100.0 * threshold,
+            first.join("; ")
+        )))
+    }
+
+    /// The tables as they will be published: files of kept parts from the parent, of new parts from this run, in the
+    /// order of the parts.
+    pub(super) async fn assemble(
+        mut self,
+        findings: &mut Findings,
+        ready: &mut BTreeMap<usize, ReadyTable>,
+    ) -> Result<(), Failure> {
+        for table in &self.plan.tables {
+            ready.insert(table.index, self.assemble_table(table).await?);
+        }
+        findings.sources.extend(self.asked.into_iter().flat_map(|one| one.records));
+        Ok(())
+    }
+
+    async fn assemble_table(&mut self, table: &TablePlan<'_>) -> Result<ReadyTable, Failure> {
+        let store = self.ingest.store;
+        let (mut kept, mut kept_rejects) = (BTreeMap::new(), BTreeMap::new());
+        let before = table_in(self.basis, table);
+        if let (Some(basis), Some(before)) = (self.basis, before) {
+            kept = publish::by_part(&store.files(basis, before).await?);
+            kept_rejects = publish::by_part(&store.reject_files(basis, before).await?);
+        }
+        let (mut files, mut rejects) = (Vec::new(), Vec::new());
+        for one in &self.asked {
+            let name = &one.part.name;
+            let made = match &one.arrived {
+                Arrived::New(..) | Arrived::Done => self.made.remove(&(table.index, name.clone())).unwrap_or_default(),
+                Arrived::Kept => Made {
+                    data: kept.remove(name).unwrap_or_default(),
+                    rejects: kept_rejects.remove(name).unwrap_or_default(),
+                },
+            };
+            files.extend(made.data);
+            rejects.extend(made.rejects);
+        }
+        let definition = table.table;
+        let schema = self.columns.get(&table.index).map(|columns| columns.schema.clone());
+        let snapshot = TableSnapshot {
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            license: definition.license.clone(),
+            definition: table.definition.clone(),
+            source: self.plan.id.clone(),
+            schema: schema.or_else(|| before.map(|before| before.schema.clone())).unwrap_or_default(),
+            primary_key: definition.primary_key.clone(),
+            sort_key: definition.sort_key.clone().unwrap_or_else(|| definition.primary_key.clone()),
+            rows: files.iter().map(|file| file.rows).sum(),
+            rejected: rejects.iter().map(|file| file.rows).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            segments: vec![],
+            reject_segments: vec![],
+        };
+        Ok(ReadyTable { snapshot, area: table.area, files, rejects })
+    }
+}
+
+/// A table as a snapshot has it, if nothing that shapes it has changed since.
+fn table_in<'m>(manifest: Option<&'m Manifest>, table: &TablePlan<'_>) -> Option<&'m TableSnapshot> {
+    manifest?.tables.iter().find(|before| before.name == table.table.name && before.definition == table.definition)
+}
+
+/// License and provenance, carried by each file.
+fn metadata(loaded: &Loaded, table: &TablePlan<'_>) -> Vec<(String, String)> {
+    let license = table.license;
+    let mut metadata = vec![
+        ("openshelf.dataset".to_owned(), loaded.id.to_string()),
+        ("openshelf.table".to_owned(), table.table.name.clone()),
+        ("openshelf.definition".to_owned(), loaded.sha256.clone()),
+        ("license".to_owned(), license.id.clone()),
+        ("license_url".to_owned(), license.url.clone()),
+    ];
+    metadata.extend(license.attribution.clone().map(|attribution| ("attribution".to_owned(), attribution)));
+    metadata.extend(loaded.definition.homepage.clone().map(|homepage| ("homepage".to_owned(), homepage)));
+    metadata
+}
