@@ -1,0 +1,210 @@
+//! The subcommands: flags and environment in, words for people out. The only place that prints.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod ingest;
+mod shelf;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use openshelf::{
+    catalog::{Blame, DatasetId},
+    config::IngestSettings,
+    ingest::{Failure, definition::Faults},
+    store::{Store, StoreError},
+};
+
+/// Openshelf mirrors public datasets: it fetches what upstreams publish, turns it into Parquet snapshots and serves any
+/// slice of them over HTTP.
+#[derive(Debug, Parser)]
+#[command(
+    name = "openshelf",
+    version,
+    after_help = "Examples:
+  openshelf ingest --all --sample        fill the store from the samples beside the definitions
+  openshelf serve                        serve it on http://127.0.0.1:8080
+  openshelf new rivers --from data.csv   write a definition for a file or URL
+  openshelf check rivers                 hold a definition against its sample
+
+Exit codes: 0 published or unchanged, 2 usage or definition, 3 upstream, 4 another run won, 5 ours."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Places {
+    /// Where snapshots are kept: a path, file://, s3://bucket/prefix (with the usual AWS_… variables), or memory:
+    #[arg(long, env = "OPENSHELF_STORE", default_value = "store", global = true)]
+    store: String,
+    /// The folder of definitions
+    #[arg(long, env = "OPENSHELF_DATASETS", default_value = "datasets", global = true)]
+    datasets: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch datasets from upstream and publish new snapshots
+    Ingest(IngestArguments),
+    /// List the definitions and what the store holds of them
+    Datasets,
+    /// List a dataset's snapshots, newest first
+    Snapshots {
+        /// The dataset
+        dataset: DatasetId,
+    },
+    /// Publish an older snapshot again, under the next number
+    Rollback {
+        /// The dataset
+        dataset: DatasetId,
+        /// The snapshot to go back to
+        snapshot: u64,
+    },
+    /// Print the JSON Schema of dataset.toml, for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct IngestArguments {
+    /// The datasets
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    dataset: Vec<DatasetId>,
+    /// Every dataset that has a definition
+    #[arg(long)]
+    all: bool,
+    /// Read each source from sample/ beside the definition instead of the network
+    #[arg(long)]
+    sample: bool,
+    /// Print each run record as a line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    crawl: Crawl,
+}
+
+#[derive(Debug, Args)]
+struct Crawl {
+    /// Your address or page: upstreams see it in the User-Agent and can write to you
+    #[arg(long, env = "OPENSHELF_CONTACT")]
+    contact: Option<String>,
+    /// Disposable local space: downloads that can be resumed, sort spills
+    #[arg(long, env = "OPENSHELF_SCRATCH", default_value = "scratch")]
+    scratch: PathBuf,
+    /// Let definitions name loopback and private addresses
+    #[arg(
+        long,
+        env = "OPENSHELF_ALLOW_PRIVATE_SOURCES",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        action = clap::ArgAction::SetTrue
+    )]
+    allow_private_sources: bool,
+    /// Milliseconds between two requests to one host
+    #[arg(long, env = "OPENSHELF_PAUSE_MS", default_value_t = 1000, hide = true)]
+    pause_ms: u64,
+    /// Milliseconds before a failed request is tried again; doubles each time
+    #[arg(long, env = "OPENSHELF_BACKOFF_MS", default_value_t = 1000, hide = true)]
+    backoff_ms: u64,
+}
+
+impl Crawl {
+    fn settings(&self) -> IngestSettings {
+        let mut settings = IngestSettings::new(self.scratch.clone());
+        settings.contact = self.contact.clone().filter(|contact| !contact.trim().is_empty());
+        settings.allow_private_sources = self.allow_private_sources;
+        settings.fetch.pause = Duration::from_millis(self.pause_ms);
+        settings.fetch.backoff = Duration::from_millis(self.backoff_ms);
+        settings
+    }
+}
+
+/// Runs the command; the answer is the program's exit code.
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let places = arguments.places;
+    let result = match arguments.command {
+        Command::Ingest(arguments) => ingest::run(&places, &arguments).await,
+        Command::Datasets => shelf::datasets(&places).await,
+        Command::Snapshots { dataset } => shelf::snapshots(&places, &dataset).await,
+        Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,
+        Command::Schema => {
+            println!("{:#}", openshelf::ingest::definition::schema());
+            Ok(0)
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(error.code, &error.message),
+    }
+}
+
+/// Says why on standard error.
+pub(crate) fn fail(code: u8, message: &str) -> ExitCode {
+    eprintln!("openshelf: {message}");
+    ExitCode::from(code)
+}
+
+/// A command that could not do what it was asked.
+#[derive(Debug)]
+struct CommandError {
+    code: u8,
+    message: String,
+}
+
+impl CommandError {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    fn internal(message: impl Into<String>) -> Self {
+        Self { code: 5, message: message.into() }
+    }
+}
+
+/// Exit codes: 0 published or unchanged, 2 usage or definition, 3 upstream, 4 another run won, 5 ours.
+fn exit_code(failure: &Failure) -> u8 {
+    match failure.blame {
+        _ if failure.lost_race => 4,
+        Blame::Definition => 2,
+        Blame::Upstream => 3,
+        Blame::Internal => 5,
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        Self { code: exit_code(&failure), message: failure.message }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<Faults> for CommandError {
+    fn from(faults: Faults) -> Self {
+        let count = faults.0.len();
+        let noun = if count == 1 { "fault" } else { "faults" };
+        Self::usage(format!("{count} {noun} in the definition\n{faults}"))
+    }
+}
+
+impl Places {
+    fn open(&self) -> Result<Store, CommandError> {
+        Ok(Store::open(&self.store)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        super::Arguments::command().debug_assert();
+    }
+}
