@@ -523,6 +523,15 @@ async fn local_files_are_read_in_place() {
     assert!(matches!(fetch(&settings, &none).await.unwrap(), Fetched::Missing { .. }));
 }
 
+#[test]
+fn fetching_can_move_between_threads() {
+    fn sends<T: Send>(_: &T) {}
+    let scratch = tempfile::tempdir().unwrap();
+    let (fetcher, file) = (fetcher(&settings(scratch.path())), remote("http://127.0.0.1/"));
+    sends(&fetcher.fetch(&file, None, now()));
+    sends(&fetcher.text(""));
+}
+
 #[tokio::test]
 async fn a_document_is_read_once_per_run() {
     let (origin, scratch) = (Origin::start(), tempfile::tempdir().unwrap());

@@ -4,3 +4,4 @@
 mod datasets;
 mod fetch;
 mod origin;
+mod source;

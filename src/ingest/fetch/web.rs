@@ -132,7 +132,7 @@ impl Web {
                 host.gate.slow_down(pause);
             }
             let answer = self.hop(&host, &at, headers, hops > 0).await?;
-            match next(&answer)? {
+            match answer.leads_to()? {
                 Some(next) => at = next,
                 None => return passable(answer, &host.gate, self.settings.longest_wait),
             }
@@ -199,7 +199,7 @@ impl Web {
         for hops in 0..=robots::MOST_REDIRECTS {
             let host = self.admit(&at, hops > 0)?;
             let answer = self.hop(&host, &at, &HeaderMap::new(), hops > 0).await?;
-            if let Some(next) = next(&answer)? {
+            if let Some(next) = answer.leads_to()? {
                 at = next;
                 continue;
             }
@@ -226,22 +226,25 @@ fn authority(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Where a redirect leads, if an answer is one.
-fn next(answer: &Answer) -> Result<Option<Url>, Trouble> {
-    let status = answer.response.status();
-    let at = &answer.url;
+impl Answer {
+    /// Where it leads, if it is a redirect.
+    fn leads_to(&self) -> Result<Option<Url>, Trouble> {
+        redirect_of(&self.url, self.response.status(), self.response.headers()).map_err(Trouble::upstream)
+    }
+}
+
+fn redirect_of(at: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Option<Url>, String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let location = answer.response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let Some(location) = location else {
-        return Err(Trouble::upstream(format!("{at}: answered {status} without saying where to")));
+        return Err(format!("{at}: answered {} without saying where to", spell(status)));
     };
-    let next = at
-        .join(location)
-        .map_err(|error| Trouble::upstream(format!("{at}: redirects to `{location}`, which is no address: {error}")))?;
+    let next =
+        at.join(location).map_err(|error| format!("{at}: redirects to `{location}`, which is no address: {error}"))?;
     if at.scheme() == "https" && next.scheme() != "https" {
-        return Err(Trouble::upstream(format!("{at}: redirects from https to {next}, which is refused")));
+        return Err(format!("{at}: redirects from https to {next}, which is refused"));
     }
     Ok(Some(next))
 }
@@ -298,5 +301,28 @@ impl<'a> Patience<'a> {
         tracing::warn!(url = %url, reason = %message, wait_ms = wait.as_millis() as u64, "fetching again");
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_resolved_and_never_lead_from_https_to_http() {
+        let at: Url = "https://x.org/a/b.csv".parse().expect("a url");
+        let leads = |location: Option<&str>, status| {
+            let mut headers = HeaderMap::new();
+            if let Some(location) = location {
+                headers.insert(header::LOCATION, location.parse().expect("a header value"));
+            }
+            redirect_of(&at, status, &headers).map(|next| next.map(String::from))
+        };
+        assert_eq!(leads(Some("../c.csv?x=1"), StatusCode::FOUND), Ok(Some("https://x.org/c.csv?x=1".into())));
+        assert_eq!(leads(Some("//y.org/d"), StatusCode::PERMANENT_REDIRECT), Ok(Some("https://y.org/d".into())));
+        assert_eq!(leads(Some("/c.csv"), StatusCode::OK), Ok(None));
+        assert!(leads(Some("http://x.org/a/b.csv"), StatusCode::FOUND).expect_err("refused").contains("from https"));
+        assert!(leads(Some("http://["), StatusCode::FOUND).expect_err("refused").contains("no address"));
+        assert!(leads(None, StatusCode::FOUND).expect_err("refused").contains("302 Found"));
     }
 }

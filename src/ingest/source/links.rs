@@ -185,6 +185,19 @@ fn with_query(at: &Url, key: &str, value: &str) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(<a href='|<ListBucketResult>|<Contents>|<Key>|</Key>|&amp;|&#|[0-9a-f]{32}  |.){0,12}") {
+            let at: Url = "https://x.org/d/".parse().expect("a url");
+            for content_type in ["text/html", "text/plain"] {
+                let found = read(&document(&text, content_type), &at);
+                let links = found.map(|links| links.links).unwrap_or_default();
+                prop_assert!(links.iter().all(|link| matches!(link.url.scheme(), "http" | "https")));
+            }
+        }
+    }
 
     fn document(text: &str, content_type: &str) -> Document {
         Document { url: String::new(), text: text.into(), content_type: Some(content_type.into()) }

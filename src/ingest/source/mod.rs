@@ -10,8 +10,6 @@ mod sample;
 mod status;
 mod sums;
 mod template;
-#[cfg(test)]
-mod tests;
 mod value;
 
 use std::{

@@ -257,6 +257,24 @@ fn instant(parsed: &Parsed) -> Option<chrono::DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_filled_binds_again(text in "[a-z]{1,4}", seconds in 0_i64..4_000_000_000, noise in "[{}:%a-zA-Z]{0,9}") {
+            let template = Template::parse("https://x.org/y/{name}-{at:%Y%m%d}T{at:%H%M%S}.gz").expect("a template");
+            let at = Value::of_time(chrono::DateTime::from_timestamp(seconds, 0).expect("a time"));
+            let bindings = Bindings::from([("name".into(), Value::Text(text)), ("at".into(), at)]);
+            let filled = template.fill(&bindings).expect("filled");
+            let name = filled.rsplit('/').next().expect("a name");
+            prop_assert_eq!(template.file_name().matches(name), Some(bindings));
+            // Whatever it is, it is read or refused.
+            if let Ok(template) = Template::parse(&noise) {
+                prop_assert_eq!(template.to_string(), noise);
+                template.matches("name");
+            }
+        }
+    }
 
     fn bound(template: &str, name: &str) -> Option<Vec<(String, String)>> {
         let bindings = Template::parse(template).expect("a template").file_name().matches(name)?;

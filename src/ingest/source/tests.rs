@@ -1,1 +1,0 @@
-//! Sources as definitions write them, without a network.
