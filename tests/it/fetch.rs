@@ -180,10 +180,21 @@ async fn a_killed_download_is_continued_by_the_next_run() {
     let (origin, scratch) = (Origin::start(), tempfile::tempdir().unwrap());
     let settings = settings(scratch.path());
     let body = noise(1_000_000);
-    origin.put_with("/a.bin", Behavior::file(body.clone()).drip(300_000, Duration::from_millis(50)));
-    let killed =
-        tokio::time::timeout(Duration::from_millis(150), fetch(&settings, &remote(origin.url("/a.bin")))).await;
-    assert!(killed.is_err(), "it should not have been done yet");
+    origin.put_with("/a.bin", Behavior::file(body.clone()).drip(300_000, Duration::from_millis(300)));
+    let asked = remote(origin.url("/a.bin"));
+    let begun = async {
+        let there =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.metadata().is_ok_and(|m| m.len() > 1000));
+        while !std::fs::read_dir(scratch.path().join("downloads")).is_ok_and(|entries| entries.into_iter().any(there)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        fetched = fetch(&settings, &asked) => panic!("it should not have been done yet: {fetched:?}"),
+        () = begun => {}
+    }
+    // What was being written when it was killed is let go of.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     origin.put("/a.bin", body.clone());
     let fetched = file(&settings, origin.url("/a.bin")).await;
     assert!(std::fs::read(&fetched.path).unwrap() == body);
@@ -255,7 +266,7 @@ async fn a_server_that_hangs_up_or_is_not_there_is_upstreams_failure() {
 async fn a_silent_server_is_given_up() {
     let (origin, scratch) = (Origin::start(), tempfile::tempdir().unwrap());
     let mut settings = settings(scratch.path());
-    settings.fetch.read_timeout = Duration::from_millis(100);
+    settings.fetch.read_timeout = Duration::from_millis(500);
     settings.fetch.attempts = 2;
     origin.put_with("/a.bin", Behavior::file(noise(1000)).drip(100, Duration::from_secs(3)));
     let failure = refused(&settings, &remote(origin.url("/a.bin"))).await;
