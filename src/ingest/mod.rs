@@ -1,6 +1,7 @@
 //! definition → source → fetch → extract → normalize → encode → publish.
 
 pub mod definition;
+pub mod draft;
 pub mod encode;
 pub mod extract;
 pub mod failure;

@@ -3,7 +3,7 @@
 
 mod shape;
 mod widen;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

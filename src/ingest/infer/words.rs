@@ -4,51 +4,51 @@ use crate::ingest::normalize::time;
 
 /// A set of things values were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Words(u16);
+pub(crate) struct Words(u16);
 
 impl Words {
     /// true or false.
-    pub(super) const BOOL: Self = Self(1);
+    pub(crate) const BOOL: Self = Self(1);
     /// A whole number of 64 bits.
-    pub(super) const INT: Self = Self(2);
+    pub(crate) const INT: Self = Self(2);
     /// One of those that a float of 64 bits does not hold exactly.
-    pub(super) const INEXACT: Self = Self(4);
+    pub(crate) const INEXACT: Self = Self(4);
     /// A number that a float of 64 bits holds as well as text can say it.
-    pub(super) const FLOAT: Self = Self(8);
+    pub(crate) const FLOAT: Self = Self(8);
     /// A number whose digits neither of them holds.
-    pub(super) const LONG: Self = Self(16);
+    pub(crate) const LONG: Self = Self(16);
     /// A day.
-    pub(super) const DATE: Self = Self(32);
+    pub(crate) const DATE: Self = Self(32);
     /// A time with a zone.
-    pub(super) const INSTANT: Self = Self(64);
+    pub(crate) const INSTANT: Self = Self(64);
     /// A time without one.
-    pub(super) const WALL: Self = Self(128);
+    pub(crate) const WALL: Self = Self(128);
     /// Anything else.
-    pub(super) const TEXT: Self = Self(256);
+    pub(crate) const TEXT: Self = Self(256);
 
-    pub(super) const NONE: Self = Self(0);
-    pub(super) const NUMBERS: Self = Self(2 | 4 | 8 | 16);
-    pub(super) const STRINGS: Self = Self(32 | 64 | 128 | 256);
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const NUMBERS: Self = Self(2 | 4 | 8 | 16);
+    pub(crate) const STRINGS: Self = Self(32 | 64 | 128 | 256);
 
-    pub(super) fn has(self, other: Self) -> bool {
+    pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    pub(super) fn within(self, other: Self) -> bool {
+    pub(crate) fn within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
 /// What a text could be. Nothing, if it is blank: that is null in every column that is not text.
-pub(super) fn word(text: &[u8]) -> Words {
+pub(crate) fn word(text: &[u8]) -> Words {
     let text = text.trim_ascii();
     match text.first() {
         None => Words::NONE,
@@ -67,7 +67,7 @@ pub(super) fn word(text: &[u8]) -> Words {
 }
 
 /// A day, a time, or just text.
-pub(super) fn moment(text: &[u8]) -> Words {
+pub(crate) fn moment(text: &[u8]) -> Words {
     // Compact forms such as 20240401 are numbers first.
     if text.get(4) != Some(&b'-') {
         return Words::TEXT;
@@ -87,7 +87,7 @@ pub(super) fn moment(text: &[u8]) -> Words {
 const SAFE_DIGITS: usize = 15;
 
 /// A number in the form JSON and most programs write: no leading zeros, no plus sign. `None` if it is none.
-pub(super) fn number(text: &[u8]) -> Option<Words> {
+pub(crate) fn number(text: &[u8]) -> Option<Words> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
     let whole = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if whole > 1 && unsigned.first() == Some(&b'0') {
