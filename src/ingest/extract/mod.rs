@@ -35,6 +35,7 @@ mod nulls;
 mod parquet;
 mod pgcopy;
 pub mod raw;
+mod script;
 mod sniff;
 mod spool;
 mod typed;
@@ -117,7 +118,7 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::FixedWidth(fixed) => fixed_width::extract(&extraction, fixed, input.reader, sink),
         Format::Parquet {} => parquet::extract(&extraction, input, sink),
         Format::Arrow {} => arrow::extract(&extraction, input, sink),
-        Format::Script(_) => Err(Failure::internal("script: not built yet")),
+        Format::Script(script) => script::extract(extraction, script, input, sink),
     }
 }
 
