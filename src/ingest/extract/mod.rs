@@ -104,7 +104,7 @@ pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 /// Bytes that are not of the format at all, or cut off (upstream); a dialect that cannot fit (definition); whatever
 /// `sink` returns. A single row that cannot be read is no error but a [`BrokenRow`].
 #[allow(clippy::needless_pass_by_value, reason = "a script's standard error is lent through it")]
-pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
+pub fn extract(mut extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
     let mut reader = sniff::checked(extraction.format, input.reader, &extraction.place())?;
     let input = Member { reader: &mut reader, ..input };
     match extraction.format {
@@ -118,7 +118,7 @@ pub fn extract(extraction: Extraction<'_>, input: Member<'_>, sink: &mut Sink<'_
         Format::FixedWidth(fixed) => fixed_width::extract(&extraction, fixed, input.reader, sink),
         Format::Parquet {} => parquet::extract(&extraction, input, sink),
         Format::Arrow {} => arrow::extract(&extraction, input, sink),
-        Format::Script(script) => script::extract(extraction, script, input, sink),
+        Format::Script(script) => script::extract(&mut extraction, script, input, sink),
     }
 }
 

@@ -32,7 +32,7 @@ const STDERR_SHOWN: usize = 2 << 10;
 /// A script that is missing, fails, breaks a limit or writes what is neither NDJSON nor Arrow (definition); a member that
 /// cannot be read; or the sink's.
 pub(super) fn extract(
-    extraction: Extraction<'_>,
+    extraction: &mut Extraction<'_>,
     script: &Script,
     input: Member<'_>,
     sink: &mut Sink<'_>,
@@ -42,7 +42,7 @@ pub(super) fn extract(
 }
 
 fn run(
-    extraction: Extraction<'_>,
+    extraction: &mut Extraction<'_>,
     script: &Script,
     mut input: Member<'_>,
     protection: Protection,
@@ -50,14 +50,14 @@ fn run(
 ) -> Result<(), Failure> {
     check_program(script, extraction.folder)?;
     let spooled = match script.input {
-        ScriptInput::File => Some(Spooled::new(&extraction, &mut input)?),
+        ScriptInput::File => Some(Spooled::new(extraction, &mut input)?),
         ScriptInput::Stream => None,
     };
     let confinement = Confinement {
         command: &script.command,
         folder: extraction.folder,
         scratch: extraction.scratch,
-        input: spooled.as_ref().map(|spooled| (spooled.path(), inside_name(&extraction, spooled.path()))),
+        input: spooled.as_ref().map(|spooled| (spooled.path(), inside_name(extraction, spooled.path()))),
         environment: vec![
             ("OPENSHELF_URL", extraction.url.to_owned()),
             ("OPENSHELF_MEMBER", extraction.member.unwrap_or_default().to_owned()),
@@ -71,7 +71,7 @@ fn run(
     let stdin = if spooled.is_some() { Stdio::null() } else { Stdio::piped() };
     let name = script.command.join(" ");
     let mut child = start(confined.command.stdin(stdin), &name)?;
-    let outcome = converse(&extraction, &mut child, input.reader, &name, sink);
+    let outcome = converse(extraction, &mut child, input.reader, &name, sink);
     let place = extraction.place();
     if !outcome.stderr.is_empty() {
         extraction.stderr.push(outcome.stderr.clone());

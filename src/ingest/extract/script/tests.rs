@@ -255,7 +255,7 @@ fn without_namespaces_it_runs_and_says_what_is_missing() {
             python("import sys, os, json\nprint(json.dumps({'n': len(sys.stdin.read()), 'e': len(os.environ)}))\n");
         let Format::Script(script) = format(ScriptInput::Stream) else { unreachable!() };
         let (mut stderr, mut rows) = (Vec::new(), 0);
-        let extraction = Extraction {
+        let mut extraction = Extraction {
             format: &format(ScriptInput::Stream),
             columns: &[],
             folder: Path::new(&setting.folder),
@@ -267,7 +267,7 @@ fn without_namespaces_it_runs_and_says_what_is_missing() {
             stderr: &mut stderr,
         };
         let input = Member { name: None, reader: &mut &b"12345"[..], plain: None };
-        run(extraction, &script, input, protection, &mut |batch| {
+        run(&mut extraction, &script, input, protection, &mut |batch| {
             rows += batch.rows;
             Ok(())
         })
