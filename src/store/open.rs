@@ -29,9 +29,10 @@ impl Store {
                 Err(unusable("an empty store address; give a folder, s3://bucket/prefix or memory:".into()))
             }
             Some(("memory", "" | "//")) => Ok(Self::in_memory()),
-            Some(("file", rest)) if rest.starts_with('/') => {
+            Some(("file", rest)) => {
                 let path = url::Url::parse(url)
                     .ok()
+                    .filter(|_| rest.starts_with('/'))
                     .and_then(|url| url.to_file_path().ok())
                     .ok_or_else(|| unusable("is no file URL; write file:///absolute/path".into()))?;
                 Self::on_disk(url, &path)

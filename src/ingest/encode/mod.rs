@@ -243,7 +243,8 @@ impl Encoder {
         Ok(Self { schema, carried, key, policy: on_duplicate, settings, folder, origins, output, route, rows: 0 })
     }
 
-    /// Adds rows, which have the table's Arrow schema. `positions` says where in `source` each was, counted in `unit`.
+    /// Adds rows, which have the table's Arrow schema. `positions` says where in `source` each was, counted in `unit`;
+    /// without a primary key they are not looked at.
     ///
     /// # Errors
     /// An internal failure: rows of another shape, or scratch space that is full.

@@ -18,6 +18,8 @@ pub(super) const BATCH_ROWS: usize = 8192;
 const FAN_IN: usize = 64;
 /// What a row costs while it is sorted, beside itself and its key.
 const ROW_COST: usize = size_of::<(u64, u32, u32)>();
+/// What a column of a batch costs, beside its values.
+const COLUMN_COST: usize = 256;
 
 /// The columns rows are sorted by, in a form that compares bytewise.
 type Key = Box<[u8]>;
@@ -67,6 +69,7 @@ impl Sorter {
         }
         let rows = self.order.rows(&batch)?;
         self.held_bytes += memory_of(&batch) + rows.size() + batch.num_rows() * ROW_COST;
+        self.held_bytes += batch.num_columns() * COLUMN_COST;
         self.held.push((batch, rows));
         if self.held_bytes >= self.memory { self.spill() } else { Ok(()) }
     }

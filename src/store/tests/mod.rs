@@ -136,6 +136,7 @@ fn addresses_say_what_is_wrong_with_them() {
         ("", "memory:"),
         ("gs://bucket", "s3://bucket/prefix"),
         ("s3:///x", "names no bucket"),
+        ("file:store", "file:///absolute/path"),
         ("/proc/self/cmdline/store", "is a file where the store needs a folder"),
         ("/proc/openshelf-store", "cannot create this folder"),
     ] {

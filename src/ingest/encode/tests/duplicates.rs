@@ -75,7 +75,7 @@ fn check(rows: &[Row], keys: &Keys<'_>, lengths: &[usize], memory: usize, key: i
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sorted_by_the_key(

@@ -4,6 +4,7 @@
 
 mod duplicates;
 mod layout;
+mod memory;
 mod sorting;
 
 use std::sync::Arc;
