@@ -42,6 +42,7 @@ pub(super) fn sniff(head: Head<'_>) -> Result<Format, Failure> {
     let Some((_, delimiter, records)) = best else {
         return one_column(head, &body, encoding);
     };
+    // Without any quote to see, csv has its usual ones and tab-separated text has none.
     let quotes = uses_quotes(&body, delimiter) || (delimiter != b'\t' && !body.contains('"'));
     let has_header = has_header(&records);
     let escapes =
@@ -157,7 +158,7 @@ fn usual_width(records: &[Vec<String>]) -> Option<(usize, f64)> {
 fn uses_quotes(text: &str, delimiter: u8) -> bool {
     let delimiter = char::from(delimiter);
     let (mut enclosed, mut stray) = (0, 0);
-    for line in text.lines().take(RECORDS * 4) {
+    for line in text.lines() {
         for field in line.split(delimiter).filter(|field| field.contains('"')) {
             let closed = field.len() > 1 && field.starts_with('"') && field.ends_with('"');
             // A quoted field with the separator inside comes in two pieces, each with one quote at its outer end.

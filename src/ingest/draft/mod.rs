@@ -189,10 +189,24 @@ fn plans(
         plans.truncate(MOST_TABLES);
     }
     match (plans.is_empty(), failure) {
-        (false, _) => Ok(plans.into_iter().map(|(_, plan)| plan).collect()),
+        (false, _) => {
+            let mut plans: Vec<Plan> = plans.into_iter().map(|(_, plan)| plan).collect();
+            for plan in plans.iter_mut().filter(|plan| plan.members.len() > 1) {
+                plan.name = common_name(plan, beginnings, dataset);
+            }
+            Ok(plans)
+        }
         (true, Some(failure)) => Err(failure),
         (true, None) => Err(Failure::upstream(format!("{origin}: there is nothing in it"))),
     }
+}
+
+/// The name of members that differ in digits only: without them, or the dataset's where nothing is left.
+fn common_name(plan: &Plan, beginnings: &[Beginning], dataset: &DatasetId) -> String {
+    let first = plan.members.first().and_then(|at| beginnings.get(*at)).and_then(|member| member.name.as_deref());
+    let letters: String = stem(first.unwrap_or_default()).chars().filter(|c| !c.is_ascii_digit()).collect();
+    let is_empty = names::snake_case(&letters).is_empty();
+    names::table(if is_empty { dataset.as_str() } else { &letters })
 }
 
 /// A member's file name without its endings.

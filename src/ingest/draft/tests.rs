@@ -84,7 +84,8 @@ fn one(name: &str, bytes: &[u8]) -> (String, usize, String) {
     let (draft, origin) = drafted(name, bytes).expect(name);
     assert_eq!(draft.sample[0].0, name);
     let rows = sample_rows(&draft, &origin);
-    let (rows, first) = rows.get("my_data").unwrap_or_else(|| panic!("{}", draft.definition)).clone();
+    assert_eq!(rows.len(), 1, "{}", draft.definition);
+    let (rows, first) = rows.into_values().next().unwrap();
     (draft.definition, rows, first)
 }
 
@@ -239,8 +240,65 @@ fn archives_hold_a_table_for_each_kind_of_member() {
         assert_eq!(draft.sample[0].0, name);
         let rows = sample_rows(&draft, &origin);
         let counts: Vec<(&str, usize)> = rows.iter().map(|(name, (rows, _))| (name.as_str(), *rows)).collect();
-        assert_eq!(counts, [("c_2020", 120), ("places", 5)]);
+        assert_eq!(counts, [("my_data", 120), ("places", 5)]);
     }
+}
+
+#[test]
+fn typed_files_and_dumps_keep_their_types() {
+    let ids: arrow::array::ArrayRef = std::sync::Arc::new((0..300).collect::<arrow::array::Int32Array>());
+    let names: arrow::array::ArrayRef =
+        std::sync::Arc::new((0..300).map(|row| Some(format!("n{row}"))).collect::<arrow::array::StringArray>());
+    let batch = arrow::array::RecordBatch::try_from_iter([("ID", ids), ("fullName", names)]).unwrap();
+    let mut parquet = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut parquet, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let mut file = arrow::ipc::writer::FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    file.write(&batch).unwrap();
+    file.finish().unwrap();
+    let mut stream = arrow::ipc::writer::StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    stream.write(&batch).unwrap();
+    stream.finish().unwrap();
+    for (name, bytes, kind) in [
+        ("a.parquet", parquet, "parquet"),
+        ("a.arrow", file.into_inner().unwrap(), "arrow"),
+        ("a.arrows", stream.into_inner().unwrap(), "arrow"),
+    ] {
+        let (definition, rows, first) = one(name, &bytes);
+        let format = format!("format = {{ type = \"{kind}\" }}");
+        has(&definition, &[&format, "type = \"int32\"", "from = \"fullName\"", "primary_key = [\"id\"]"]);
+        assert_eq!((rows, first.as_str()), (100, "0|n0"), "{name}");
+    }
+    let tuples =
+        |rows: usize| (0..rows).map(|row| format!("({row},'it\\'s; (x)\\n',NULL)")).collect::<Vec<_>>().join(",");
+    let table = |name: &str| {
+        format!(
+            "CREATE TABLE `{name}` (\n  `page_id` int(8) unsigned NOT NULL,\n  `t` varbinary(255) NOT NULL,\n  `r` double DEFAULT NULL,\n  PRIMARY KEY (`page_id`)\n) ENGINE=InnoDB;\nINSERT INTO `{name}` VALUES {};\nINSERT INTO `{name}` VALUES {};\n",
+            tuples(150),
+            tuples(3)
+        )
+    };
+    let dump = format!("-- MySQL dump 10.19\n{}-- Dump completed\n", table("page"));
+    let (definition, rows, _) = one("page.sql.gz", &pack::compress(dump.as_bytes(), Compression::Gzip).unwrap());
+    has(
+        &definition,
+        &["format = { type = \"mysqldump\" }", "name = \"page\"", "type = \"float64\"", "type = \"int64\""],
+    );
+    assert_eq!(rows, 100);
+    let (draft, origin) = drafted("all.sql", format!("{}{}", table("page"), table("links")).as_bytes()).unwrap();
+    let rows = sample_rows(&draft, &origin);
+    let counts: Vec<(&str, usize)> = rows.iter().map(|(name, (rows, _))| (name.as_str(), *rows)).collect();
+    assert_eq!(counts, [("links", 100), ("page", 100)]);
+}
+
+#[test]
+fn quotes_that_come_late_are_seen() {
+    let mut text: String = (0..5000).map(|row| format!("{row},plain\n")).collect();
+    text.insert_str(0, "n,name\n");
+    text.push_str("5000,\"a, b\"\n");
+    let (definition, ..) = one("a.csv", text.as_bytes());
+    has(&definition, &["format = { type = \"csv\" }"]);
 }
 
 #[test]

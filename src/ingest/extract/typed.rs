@@ -1,6 +1,10 @@
 //! Record batches of upstream's to raw batches: what Parquet and Arrow have in common.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -37,7 +41,9 @@ impl TypedRows {
         let (mut names, mut columns, mut known) = (Vec::new(), Vec::new(), HashSet::new());
         for (at, field) in schema.fields().iter().enumerate() {
             let name = field.name();
-            if !extraction.wanted.is_none_or(|wanted| wanted.contains(name)) {
+            // Columns are found in any case, so they are wanted in any case.
+            let wanted = |wanted: &BTreeSet<String>| wanted.iter().any(|other| other.eq_ignore_ascii_case(name));
+            if !extraction.wanted.is_none_or(wanted) {
                 continue;
             }
             if ColumnType::from_arrow(field.data_type()).is_none() {
