@@ -39,5 +39,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod http;
 pub mod ingest;
+pub mod query;
 pub mod store;

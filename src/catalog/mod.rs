@@ -4,6 +4,7 @@
 
 pub mod dataset;
 pub mod license;
+pub mod rejects;
 pub mod run;
 pub mod schema;
 pub mod snapshot;

@@ -98,11 +98,10 @@ impl Store {
         if let Some((files, _)) = self.0.segments.get(&joined) {
             return Ok(files);
         }
-        let parts: Vec<_> = futures::stream::iter(segments)
-            .map(|segment| self.segment(area, &dataset, segment))
-            .buffered(SEGMENTS_AT_ONCE)
-            .try_collect()
-            .await?;
+        // Collected first: a closure over borrowed segments inside the stream would make this future not `Send` enough
+        // for callers that spawn it.
+        let reads: Vec<_> = segments.iter().map(|segment| self.segment(area, &dataset, segment)).collect();
+        let parts: Vec<_> = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE).try_collect().await?;
         let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
         let files = Arc::new(parts.iter().flat_map(|(files, _)| files.iter().cloned()).collect::<Vec<_>>());
         self.0.segments.insert(joined, (files.clone(), bytes));

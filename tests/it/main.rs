@@ -1,7 +1,12 @@
 //! The integration tests: one binary, one module per theme.
 #![allow(clippy::unwrap_used)]
 
+mod api_files;
+mod api_http;
+mod api_pages;
+mod api_rows;
 mod datasets;
 mod fetch;
 mod origin;
+mod shelf;
 mod source;

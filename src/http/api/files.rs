@@ -1,0 +1,128 @@
+//! `/v1/datasets/{dataset}/tables/{table}/files`: the whole table as addresses of Parquet files, in one call.
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    catalog::{DataFile, snapshot::ColumnBounds},
+    http::{
+        answer,
+        api::{data_links, name_snapshot},
+        cache::CachePolicy,
+        gate,
+        params::{Params, PathParams},
+        problem::{Kind, Problem},
+        published,
+        state::AppState,
+    },
+};
+
+#[derive(Debug, Serialize, ToSchema)]
+struct FileEntry {
+    url: String,
+    s3: String,
+    bytes: u64,
+    rows: u64,
+    sha256: String,
+    /// The snapshot that added it.
+    added_in: u64,
+    /// Bounds of its columns.
+    columns: BTreeMap<String, ColumnBounds>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct FileList {
+    dataset: String,
+    table: String,
+    snapshot: u64,
+    rows: u64,
+    bytes: u64,
+    /// In row order.
+    files: Vec<FileEntry>,
+    /// With `since`: files that snapshot did not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<Vec<FileEntry>>,
+    /// With `since`: files that only that snapshot had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<Vec<FileEntry>>,
+}
+
+/// Every file of a table, never cut; `since=n` adds what changed after snapshot n.
+#[utoipa::path(
+    get, path = "/v1/datasets/{dataset}/tables/{table}/files", tag = "files",
+    params(
+        ("dataset" = String, Path, description = "Dataset"),
+        ("table" = String, Path, description = "Table"),
+        ("snapshot" = Option<String>, Query, description = "Number or UTC date; the current one by default"),
+        ("since" = Option<u64>, Query, description = "A snapshot number: also say what was added and removed after it")
+    ),
+    responses(
+        (status = 200, body = FileList),
+        (status = 404, description = "No such table"),
+        (status = 451, description = "The license allows no public copy")
+    )
+)]
+pub(in crate::http) async fn list(
+    State(state): State<AppState>,
+    path: PathParams,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = params.only(&["snapshot", "since"])?;
+    let since = params.number("since", 1)?;
+    let published = published::snapshot(&state, path.get("dataset"), params.get("snapshot")).await?;
+    let manifest = &published.manifest;
+    let table = published.data_table(&state, path.get("table"))?;
+    let files = state.store.files(manifest, table).await?;
+    let entry = |file: &DataFile| FileEntry {
+        url: state.url(&format!("/data/{}/{}/{}", manifest.dataset, table.name, file.name())),
+        s3: format!("s3://data/{}/{}/{}", manifest.dataset, table.name, file.name()),
+        bytes: file.bytes,
+        rows: file.rows,
+        sha256: file.sha256.clone(),
+        added_in: file.added_in,
+        columns: file.columns.clone(),
+    };
+    let (mut added, mut removed) = (None, None);
+    if let Some(since) = since {
+        if since > manifest.snapshot {
+            let detail = format!("`since` is {since}, after snapshot {} that is listed.", manifest.snapshot);
+            return Err(Problem::new(Kind::InvalidParameter, detail));
+        }
+        let old = published::snapshot(&state, &manifest.dataset, Some(&since.to_string())).await?;
+        // A table that was not there yet had no files.
+        let before = match old.manifest.table(&table.name) {
+            Some(table) => {
+                gate::pass(&state, &old.manifest, table)?;
+                state.store.files(&old.manifest, table).await?
+            }
+            None => std::sync::Arc::default(),
+        };
+        let missing_in = |these: &[DataFile], those: &[DataFile]| -> Vec<FileEntry> {
+            let known: HashSet<&str> = those.iter().map(|file| file.key.as_str()).collect();
+            these.iter().filter(|file| !known.contains(file.key.as_str())).map(entry).collect()
+        };
+        added = Some(missing_in(&files, &before));
+        removed = Some(missing_in(&before, &files));
+    }
+    let list = FileList {
+        dataset: manifest.dataset.clone(),
+        table: table.name.clone(),
+        snapshot: manifest.snapshot,
+        rows: table.rows,
+        bytes: table.bytes,
+        files: files.iter().map(entry).collect(),
+        added,
+        removed,
+    };
+    let license = manifest.license_of(table);
+    let policy = CachePolicy::of(published.pinned, gate::is_personal(license));
+    let mut response = answer::json(&list, policy, &headers)?;
+    name_snapshot(&mut response, manifest);
+    let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, table.name));
+    data_links(&mut response, &state, manifest, license, &described);
+    Ok(response)
+}

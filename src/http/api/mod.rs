@@ -1,0 +1,45 @@
+//! The routes for programs, one file per noun.
+
+pub(super) mod data;
+pub(super) mod datasets;
+pub(super) mod files;
+pub(super) mod rejects;
+pub(super) mod rows;
+pub(super) mod runs;
+pub(super) mod server;
+pub(super) mod snapshots;
+pub(super) mod tables;
+
+use axum::{
+    http::{HeaderName, HeaderValue, header},
+    response::Response,
+};
+
+use super::state::AppState;
+use crate::catalog::{License, Manifest};
+
+/// Names the snapshot an answer is from.
+pub(super) fn name_snapshot(response: &mut Response, manifest: &Manifest) {
+    response.headers_mut().insert(HeaderName::from_static("openshelf-snapshot"), HeaderValue::from(manifest.snapshot));
+}
+
+/// Adds a `Link`; what cannot stand in a header is left out.
+pub(super) fn link(response: &mut Response, url: &str, relation: &str) {
+    if let Ok(value) = HeaderValue::try_from(format!("<{url}>; rel=\"{relation}\"")) {
+        response.headers_mut().append(header::LINK, value);
+    }
+}
+
+/// The links every answer with data has.
+pub(super) fn data_links(
+    response: &mut Response,
+    state: &AppState,
+    manifest: &Manifest,
+    license: &License,
+    described: &str,
+) {
+    link(response, &license.url, "license");
+    link(response, described, "describedby");
+    let cited = state.url(&format!("/v1/datasets/{}/snapshots/{}", manifest.dataset, manifest.snapshot));
+    link(response, &cited, "cite-as");
+}

@@ -1,0 +1,82 @@
+//! Numbers for operators, in the OpenMetrics text form at `/metrics`.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// What a request is counted under. `route` is the pattern, never the address: addresses are without number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RequestLabels {
+    pub(super) method: &'static str,
+    pub(super) route: String,
+    pub(super) status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RouteLabels {
+    pub(super) route: String,
+}
+
+type Histograms = Family<RouteLabels, Histogram, fn() -> Histogram>;
+
+/// All counters of a server.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    duration: Histograms,
+    sent: Family<RouteLabels, Counter>,
+    pub(super) rows: Counter,
+    pub(super) scanned: Counter,
+    pub(super) broken: Counter,
+    pub(super) connections: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("openshelf");
+        let requests = Family::default();
+        // 1 ms to about 65 s.
+        let duration: Histograms = Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 17)));
+        let sent = Family::default();
+        let (rows, scanned, broken) = (Counter::default(), Counter::default(), Counter::default());
+        let connections = Gauge::default();
+        registry.register("requests", "Requests answered", requests.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "Time to the last byte of an answer",
+            Unit::Seconds,
+            duration.clone(),
+        );
+        registry.register_with_unit("sent", "Bytes of answers, before compression", Unit::Bytes, sent.clone());
+        registry.register("rows", "Rows sent", rows.clone());
+        registry.register_with_unit("scanned", "Bytes read from the store for rows", Unit::Bytes, scanned.clone());
+        registry.register("broken_answers", "Answers cut off by an error after their first byte", broken.clone());
+        registry.register("connections", "Open connections", connections.clone());
+        Self { registry, requests, duration, sent, rows, scanned, broken, connections }
+    }
+}
+
+impl Metrics {
+    /// Counts one finished request.
+    pub(super) fn request(&self, labels: &RequestLabels, seconds: f64, bytes: u64) {
+        let route = RouteLabels { route: labels.route.clone() };
+        self.requests.get_or_create(labels).inc();
+        self.duration.get_or_create(&route).observe(seconds);
+        self.sent.get_or_create(&route).inc_by(bytes);
+    }
+
+    /// The text of `/metrics`.
+    pub(super) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

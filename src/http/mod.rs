@@ -1,0 +1,26 @@
+//! The HTTP server, and the only user of axum and of status codes.
+//!
+//! A request goes: connection ([`server`], with its timeouts) → request id and log ([`observe`]) → CORS, compression
+//! and entity tags ([`router`]) → the address's allowance ([`limits`]) → a handler in [`api`] or [`web`] → the license
+//! gate ([`gate`]) → the store or a slice. Whatever goes wrong becomes a [`problem`] with a way forward.
+
+mod answer;
+mod api;
+mod cache;
+mod connection;
+mod etag;
+mod gate;
+mod limits;
+mod metrics;
+mod observe;
+mod params;
+mod problem;
+mod produce;
+mod published;
+mod router;
+mod server;
+mod state;
+mod web;
+
+pub use server::serve;
+pub use state::Clock;

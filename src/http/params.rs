@@ -1,0 +1,248 @@
+//! Parameters of paths, queries and bodies. Whatever is not understood is refused in the house form, never ignored.
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use std::time::Duration;
+
+use super::problem::{Kind, Problem};
+use crate::query::names;
+
+/// Longest request body.
+const LONGEST_BODY: usize = 1 << 20;
+/// Time a request body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The variables of a route's path, decoded.
+#[derive(Debug, Clone)]
+pub(super) struct PathParams(Vec<(String, String)>);
+
+impl PathParams {
+    /// The variable of that name; empty when the route has none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match RawPathParams::from_request_parts(parts, state).await {
+            Ok(params) => Ok(Self(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())),
+            Err(_) => Err(Problem::new(Kind::RouteNotFound, "The address is not UTF-8 once it is decoded.")),
+        }
+    }
+}
+
+/// Named parameters, from a query string or a JSON body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Parameters of a query string. `+` is a space.
+    ///
+    /// # Errors
+    /// When it is not UTF-8 once decoded.
+    pub(super) fn of_query(query: &str) -> Result<Self, Problem> {
+        let decode = |text: &str| {
+            percent_decode_str(&text.replace('+', " "))
+                .decode_utf8()
+                .map(std::borrow::Cow::into_owned)
+                .map_err(|_| Problem::new(Kind::InvalidParameter, format!("`{text}` is not UTF-8 once it is decoded.")))
+        };
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        };
+        query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn of_json(body: &[u8]) -> Result<Self, Problem> {
+        let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
+        let value: Value =
+            serde_json::from_slice(body).map_err(|error| invalid(format!("The body is no JSON: {error}.")))?;
+        let Value::Object(object) = value else {
+            return Err(invalid("The body is JSON, but no object.".to_owned()));
+        };
+        let mut params = Vec::new();
+        for (name, value) in object {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => u8::from(flag).to_string(),
+                Value::Array(items) if name == "select" => {
+                    let item = |item: &Value| {
+                        item.as_str().map(|text| match text.strip_prefix('-') {
+                            Some(rest) => format!("-{}", names::quoted(rest)),
+                            None => names::quoted(text),
+                        })
+                    };
+                    let items: Option<Vec<String>> = items.iter().map(item).collect();
+                    items.ok_or_else(|| invalid("`select` is a list of column names.".to_owned()))?.join(",")
+                }
+                _ => return Err(invalid(format!("`{name}` is text or a number."))),
+            };
+            params.push((name, text));
+        }
+        Ok(Self(params))
+    }
+
+    /// Refuses what is not among `known`, and what is given twice.
+    ///
+    /// # Errors
+    /// With the nearest known name.
+    pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let near = names::nearest(name, known.iter().copied());
+                let detail = match (&near, known) {
+                    (Some(near), _) => format!("There is no parameter `{name}`; did you mean `{near}`?"),
+                    (None, []) => format!("There is no parameter `{name}`: this address takes none."),
+                    (None, known) => format!("There is no parameter `{name}`; there are {}.", known.join(", ")),
+                };
+                return Err(Problem::new(Kind::UnknownParameter, detail));
+            }
+            if self.0.iter().take(at).any(|(other, _)| other == name) {
+                return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
+            }
+        }
+        Ok(self)
+    }
+
+    /// These without the ones that `leave_out` names.
+    pub(super) fn without(mut self, leave_out: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|(name, _)| !leave_out(name));
+        self
+    }
+
+    /// All of them, in the order given.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The text of one.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The whole number of one.
+    ///
+    /// # Errors
+    /// When it is no number from `least` to 2^63-1.
+    pub(super) fn number(&self, name: &'static str, least: u64) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number = text
+            .parse::<u64>()
+            .ok()
+            .filter(|number| *number >= least && i64::try_from(*number).is_ok() && !text.starts_with('+'));
+        match number {
+            Some(number) => Ok(Some(number)),
+            None => Err(Problem::new(
+                Kind::InvalidParameter,
+                format!("`{name}` is `{text}`; it takes a whole number from {least} to {}.", i64::MAX),
+            )),
+        }
+    }
+
+    /// One of the listed words.
+    ///
+    /// # Errors
+    /// When it is another, with the nearest.
+    pub(super) fn word(&self, name: &'static str, words: &[&'static str]) -> Result<Option<&'static str>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        if let Some(word) = words.iter().find(|word| **word == text) {
+            return Ok(Some(word));
+        }
+        let near = names::nearest(text, words.iter().copied())
+            .map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
+        Err(Problem::new(Kind::InvalidParameter, format!("`{name}` is `{text}`; it takes {}.{near}", words.join(", "))))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::of_query(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// Parameters in the JSON body of a POST; the query string must then be empty.
+#[derive(Debug)]
+pub(super) struct BodyParams(pub(super) Params);
+
+impl<S: Send + Sync> FromRequest<S> for BodyParams {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if request.uri().query().is_some_and(|query| !query.is_empty()) {
+            return Err(Problem::new(Kind::InvalidBody, "A POST takes its parameters from the body alone."));
+        }
+        if !is_json(request.headers()) {
+            return Err(Problem::new(Kind::UnsupportedMediaType, "Send `Content-Type: application/json`."));
+        }
+        Params::of_json(&read(request.into_body()).await?).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Kind::PayloadTooLarge, format!("The body is longer than {LONGEST_BODY} bytes."));
+    if body.size_hint().lower() > LONGEST_BODY as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(Problem::new(Kind::RequestTimeout, Kind::RequestTimeout.explanation())),
+    }
+}
+
+/// A query string of these parameters, `?` included; empty without any.
+pub(super) fn query_string<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
+    if query.is_empty() { query } else { format!("?{query}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_decode_strictly() {
+        let params = Params::of_query("where=a+%3D+%2B1&&x=%C3%A9&flag").expect("parameters");
+        let all: Vec<_> = params.iter().collect();
+        assert_eq!(all, [("where", "a = +1"), ("x", "é"), ("flag", "")]);
+        assert!(Params::of_query("x=%FF").is_err());
+    }
+
+    #[test]
+    fn numbers_are_whole_and_bounded() {
+        for text in ["-1", "1.5", "1e3", "+1", "", " 1", "9223372036854775808", "0x10", "abc"] {
+            let params = Params(vec![("limit".into(), text.into())]);
+            assert!(params.number("limit", 1).is_err(), "{text}");
+        }
+        let params = Params(vec![("limit".into(), "9223372036854775807".into())]);
+        assert_eq!(params.number("limit", 1).expect("a number"), Some(i64::MAX as u64));
+        assert!(Params(vec![("limit".into(), "0".into())]).number("limit", 1).is_err());
+    }
+
+    #[test]
+    fn a_body_has_the_names_of_the_query() {
+        let params = Params::of_json(br#"{"select":["a","b c","-d"],"limit":5,"where":null}"#).expect("parameters");
+        assert_eq!(params.get("select"), Some("a,\"b c\",-d"));
+        assert_eq!(params.get("limit"), Some("5"));
+        assert_eq!(params.get("where"), None);
+    }
+}

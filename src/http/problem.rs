@@ -1,0 +1,244 @@
+//! Errors as the client sees them: RFC 9457 problems, each with the way that works.
+//!
+//! A handler returns a [`Problem`]; [`super::observe`] writes its body, because only there the request id is known. What
+//! went wrong inside goes to the log under that id, never into the body.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::state::AppState;
+use crate::{
+    query::{QueryError, SliceError},
+    store::StoreError,
+};
+
+/// The media type of problems.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+macro_rules! kinds {
+    ($($variant:ident $code:literal $status:ident $title:literal $explanation:literal;)*) => {
+        /// The kinds of problem. Their codes are part of the contract: clients may branch on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Kind {
+            $(#[doc = $title] $variant,)*
+        }
+        impl Kind {
+            /// All of them.
+            pub(super) const ALL: &[Self] = &[$(Self::$variant,)*];
+            /// The last part of the problem's `type`.
+            pub(super) fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+            /// The status it is sent with.
+            pub(super) fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+            /// One line for people, always the same for a kind.
+            pub(super) fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+            /// What it means and what to do, for its page.
+            pub(super) fn explanation(self) -> &'static str {
+                match self { $(Self::$variant => $explanation,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    InvalidParameter "invalid-parameter" BAD_REQUEST "A parameter has a value it cannot have"
+        "The detail names the parameter and what it takes. Numbers are whole and not negative; `limit` is at least 1. Nothing is replaced by a default behind your back.";
+    UnknownParameter "unknown-parameter" BAD_REQUEST "There is no such parameter"
+        "The detail names the nearest one. Parameters that are not known are refused rather than ignored, so that a misspelled filter never returns the whole table.";
+    RepeatedParameter "repeated-parameter" BAD_REQUEST "A parameter is given more than once"
+        "Give each parameter once; several columns go into one `select`, separated by commas, and several conditions into one `where`, joined by `and`.";
+    InvalidSelect "invalid-select" BAD_REQUEST "`select` does not name columns of this table"
+        "Column names are separated by commas; `-name` leaves a column out; double quotes admit any name. The table's own page lists its columns.";
+    InvalidWhere "invalid-where" BAD_REQUEST "`where` is not an expression over this table's columns"
+        "The detail says at which character (counted from 1) and names the nearest column or function. Text goes in single quotes, odd column names in double quotes, and `+` in a URL is a space (write %2B for a plus).";
+    NotBuiltYet "not-built-yet" BAD_REQUEST "This parameter is reserved and not built yet"
+        "It is part of the contract and will come; the detail says what works instead today.";
+    LimitTooLarge "limit-too-large" BAD_REQUEST "`limit` is more than this format allows"
+        "JSON answers hold at most 10 000 rows. `ndjson`, `csv`, `arrow` and `parquet` have no such bound, and the table's `files` are the whole table as Parquet.";
+    InvalidBody "invalid-body" BAD_REQUEST "The request body cannot be read"
+        "Send one JSON object with the parameters' names as keys.";
+    NotAcceptable "not-acceptable" NOT_ACCEPTABLE "None of the accepted formats is available"
+        "Formats are json, ndjson, csv, arrow and parquet: as `format=`, or by `Accept` with application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet.";
+    DatasetNotFound "dataset-not-found" NOT_FOUND "There is no such dataset"
+        "`/v1/datasets` lists those there are.";
+    TableNotFound "table-not-found" NOT_FOUND "There is no such table in this dataset"
+        "The dataset's own page lists its tables.";
+    SnapshotNotFound "snapshot-not-found" NOT_FOUND "There is no such snapshot"
+        "`/v1/datasets/{dataset}/snapshots` lists those there are. `snapshot` takes a number, or a UTC date (2026-11-21) for the newest of that day.";
+    FileNotFound "file-not-found" NOT_FOUND "There is no such file"
+        "`/v1/datasets/{dataset}/tables/{table}/files` lists the files of a snapshot with their addresses.";
+    RouteNotFound "route-not-found" NOT_FOUND "There is nothing at this address"
+        "`/openapi.json` describes every address, `/docs` explains them.";
+    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take that method"
+        "Everything is read with GET (or HEAD); the `Allow` header lists what this address takes.";
+    PreconditionFailed "precondition-failed" PRECONDITION_FAILED "The file is not the one you asked for"
+        "`If-Match` or `If-Unmodified-Since` did not hold. Published files never change, so the validator belongs to another file.";
+    PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The request body is too large"
+        "A query is at most 1 MiB of JSON.";
+    RequestTimeout "request-timeout" REQUEST_TIMEOUT "The request body did not arrive in time"
+        "Send the whole body within 30 seconds.";
+    UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The request body is not JSON"
+        "Send `Content-Type: application/json` with one JSON object.";
+    RangeNotSatisfiable "range-not-satisfiable" RANGE_NOT_SATISFIABLE "The range lies outside the file"
+        "`Content-Range` in this answer gives the file's size.";
+    PersonalUseOnly "personal-use-only" UNAVAILABLE_FOR_LEGAL_REASONS "This dataset's license does not let a public server hand out its data"
+        "Its terms allow personal use: the command in the hint fetches it from its publisher onto your own machine and serves it there.";
+    TooManyRequests "too-many-requests" TOO_MANY_REQUESTS "Too many requests from this address"
+        "`Retry-After` says how many seconds to wait, `RateLimit` what is left. Files and file lists have a far wider allowance of their own: a program that needs a whole table reads its files.";
+    Internal "internal" INTERNAL_SERVER_ERROR "Something went wrong on this server"
+        "It is not your fault. The request id in `instance` finds it in the server's log.";
+    Unavailable "unavailable" SERVICE_UNAVAILABLE "The storage behind this server does not answer"
+        "Try again after the seconds in `Retry-After`.";
+}
+
+/// A request that ended badly.
+#[derive(Debug, Clone)]
+pub(super) struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    kind: Kind,
+    detail: String,
+    hint: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem; `detail` is shown to the client.
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts { kind, detail: detail.into(), hint: None, headers: Vec::new(), cause: None }))
+    }
+
+    /// A failure of ours: the cause goes to the log, not to the client.
+    #[allow(clippy::needless_pass_by_value, reason = "made to be named in `map_err`")]
+    pub(super) fn internal(cause: impl ToString) -> Self {
+        let mut problem = Self::new(Kind::Internal, Kind::Internal.explanation());
+        problem.0.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// What to do instead: a working address or command.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// A hint unless there is one.
+    #[must_use]
+    pub(super) fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
+        self.0.hint.get_or_insert_with(hint);
+        self
+    }
+
+    /// With a header.
+    #[must_use]
+    pub(super) fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.0.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Its kind.
+    pub(super) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What the log says about it.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The body, for a request of that id.
+    pub(super) fn body(&self, state: &AppState, instance: &str) -> Vec<u8> {
+        let kind = self.0.kind;
+        let hint = self.0.hint.clone().unwrap_or_else(|| state.url(&format!("/problems/{}", kind.code())));
+        let body = json!({
+            "type": state.url(&format!("/problems/{}", kind.code())),
+            "title": kind.title(),
+            "status": kind.status().as_u16(),
+            "detail": self.0.detail,
+            "instance": instance,
+            "hint": hint,
+        });
+        let mut text = body.to_string().into_bytes();
+        text.push(b'\n');
+        text
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.0.kind.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for (name, value) in &self.0.headers {
+            response.headers_mut().append(name.clone(), value.clone());
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable { .. } => {
+                let mut problem = Self::new(Kind::Unavailable, Kind::Unavailable.explanation());
+                problem.0.cause = Some(error.to_string());
+                problem.header(header::RETRY_AFTER, "5")
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<SliceError> for Problem {
+    fn from(error: SliceError) -> Self {
+        let kind = match error.parameter {
+            "where" => Kind::InvalidWhere,
+            "select" => Kind::InvalidSelect,
+            _ => Kind::InvalidParameter,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Slice(error) => error.into(),
+            QueryError::Store(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_slugs_and_differ() {
+        let mut codes: Vec<&str> = Kind::ALL.iter().map(|kind| kind.code()).collect();
+        assert!(codes.iter().all(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '-')));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Kind::ALL.len());
+    }
+}

@@ -1,0 +1,172 @@
+//! The body of a `rows` answer: batches scanned and encoded on blocking threads, a piece at a time, as fast as the
+//! client reads and no faster.
+//!
+//! The first piece is made before any header is sent, so that what fails early is a problem and not a broken answer, and
+//! small answers have a length. What fails later aborts the body: it never ends as if it were whole.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::body::{Body, Bytes};
+use futures::{StreamExt, stream};
+use tokio::sync::oneshot;
+
+use super::{problem::Problem, state::AppState};
+use crate::query::{
+    QueryError,
+    encode::{Encoder, json},
+    scan::Scan,
+};
+
+/// Bytes made before the headers are sent; an answer that fits has a length.
+const FIRST: usize = 1 << 20;
+/// Bytes of a piece, at least.
+const PIECE: usize = 64 << 10;
+
+/// What stands after the rows, by how many there were and whether more follow.
+pub(super) type MakeTail = Box<dyn FnOnce(u64, bool) -> json::Tail + Send>;
+
+/// How rows become bytes.
+pub(super) enum Writer {
+    /// One JSON object.
+    Json {
+        /// The object as far as it is written.
+        answer: json::Answer,
+        /// Rows to show; the scan may give one more, to say that there is one.
+        limit: u64,
+        /// What follows.
+        tail: MakeTail,
+    },
+    /// Any other format.
+    Stream(Box<Encoder>),
+}
+
+/// A scan and its writer.
+pub(super) struct Producer {
+    scan: Scan,
+    writer: Writer,
+    rows: u64,
+    more: bool,
+}
+
+/// What came of it, or its beginning.
+pub(super) struct Produced {
+    pub(super) body: Body,
+    /// Bytes read from the store, when all is read.
+    pub(super) scanned: Option<u64>,
+    /// Address of the next page, when it is known.
+    pub(super) next: Option<String>,
+}
+
+impl Produced {
+    /// No body at all.
+    pub(super) fn nothing() -> Self {
+        Self { body: Body::empty(), scanned: None, next: None }
+    }
+}
+
+/// One piece, and what is left to do.
+struct Piece {
+    bytes: Vec<u8>,
+    rest: Rest,
+}
+
+enum Rest {
+    More(Box<Producer>),
+    Done { next: Option<String>, scanned: u64, rows: u64 },
+}
+
+impl Producer {
+    pub(super) fn new(scan: Scan, writer: Writer) -> Self {
+        Self { scan, writer, rows: 0, more: false }
+    }
+
+    async fn piece(mut self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
+        let enough = bytes.len() + PIECE;
+        while bytes.len() < enough {
+            let Some(batch) = self.scan.next().await? else { return self.finish(bytes) };
+            let mut shown = batch.num_rows() as u64;
+            match &mut self.writer {
+                Writer::Json { answer, limit, .. } => {
+                    shown = shown.min(*limit - answer.rows());
+                    self.more |= shown < batch.num_rows() as u64;
+                    answer.push(&batch.slice(0, shown as usize), &mut bytes);
+                }
+                Writer::Stream(encoder) => encoder.push(&batch, &mut bytes)?,
+            }
+            self.rows += shown;
+        }
+        Ok(Piece { bytes, rest: Rest::More(self) })
+    }
+
+    fn finish(self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
+        let scanned = self.scan.scanned().load(Ordering::Relaxed);
+        let mut next = None;
+        match self.writer {
+            Writer::Json { answer, tail, .. } => {
+                let tail = tail(self.rows, self.more);
+                next.clone_from(&tail.next);
+                answer.finish(tail, &mut bytes);
+            }
+            Writer::Stream(encoder) => encoder.finish(&mut bytes)?,
+        }
+        Ok(Piece { bytes, rest: Rest::Done { next, scanned, rows: self.rows } })
+    }
+
+    /// [`Self::piece`] on a thread made for blocking. When the client goes away, the returned future is dropped, and the
+    /// scan stops at its next read.
+    async fn advance(self: Box<Self>, state: &AppState, begun: Vec<u8>) -> Result<Piece, QueryError> {
+        let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
+        let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
+        let scanned = self.scan.scanned();
+        let (before, rows) = (scanned.load(Ordering::Relaxed), self.rows);
+        let runtime = tokio::runtime::Handle::current();
+        let (_alive, gone) = oneshot::channel::<()>();
+        let work = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = gone => Err(QueryError::Cut("the client went away".to_owned())),
+                    piece = self.piece(begun) => piece,
+                }
+            })
+        });
+        let piece = work.await.map_err(|error| cut(&error))?;
+        state.metrics.scanned.inc_by(scanned.load(Ordering::Relaxed) - before);
+        let now = match &piece {
+            Ok(Piece { rest: Rest::More(producer), .. }) => producer.rows,
+            Ok(Piece { rest: Rest::Done { rows, .. }, .. }) => *rows,
+            Err(_) => rows,
+        };
+        state.metrics.rows.inc_by(now - rows);
+        piece
+    }
+}
+
+/// The body of an answer that begins with `begun`.
+///
+/// # Errors
+/// For what fails before the first byte.
+pub(super) async fn answer(state: &AppState, producer: Producer, begun: Vec<u8>) -> Result<Produced, Problem> {
+    let mut piece = Piece { bytes: begun, rest: Rest::More(Box::new(producer)) };
+    while piece.bytes.len() < FIRST {
+        match piece.rest {
+            Rest::More(producer) => piece = producer.advance(state, piece.bytes).await?,
+            Rest::Done { next, scanned, .. } => {
+                return Ok(Produced { body: Body::from(piece.bytes), scanned: Some(scanned), next });
+            }
+        }
+    }
+    let first = Bytes::from(piece.bytes);
+    let state = state.clone();
+    let rest = stream::try_unfold(piece.rest, move |rest| {
+        let state = state.clone();
+        async move {
+            let Rest::More(producer) = rest else { return Ok::<_, QueryError>(None) };
+            let piece = producer.advance(&state, Vec::new()).await?;
+            Ok(Some((Bytes::from(piece.bytes), piece.rest)))
+        }
+    });
+    let body = Body::from_stream(stream::once(async move { Ok(first) }).chain(rest));
+    Ok(Produced { body, scanned: None, next: None })
+}

@@ -1,0 +1,195 @@
+//! Every route, and the layers around them.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, Method, Uri, header},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+};
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, DefaultPredicate, Predicate, predicate::NotForContentType},
+    cors::{Any, CorsLayer},
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    api, limits,
+    observe::observe,
+    problem::{Kind, Problem},
+    state::AppState,
+    web,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Openshelf",
+        description = "Public datasets as immutable snapshots of Parquet files, served as slices. \
+                       Errors are RFC 9457 problems with a hint that works.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    tags(
+        (name = "datasets", description = "What there is"),
+        (name = "rows", description = "Slices of tables"),
+        (name = "files", description = "Whole files, for programs that read Parquet"),
+        (name = "server", description = "The server itself"),
+        (name = "pages", description = "Pages for people")
+    )
+)]
+struct Document;
+
+fn queries() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(api::datasets::list))
+        .routes(routes!(api::datasets::one))
+        .routes(routes!(api::runs::list))
+        .routes(routes!(api::tables::one))
+        .routes(routes!(api::rows::get, api::rows::post))
+        .routes(routes!(api::rejects::get, api::rejects::post))
+}
+
+fn lists() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(api::snapshots::list))
+        .routes(routes!(api::snapshots::one))
+        .routes(routes!(api::files::list))
+}
+
+fn pages() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(web::start::page))
+        .routes(routes!(web::dataset::page))
+        .routes(routes!(web::docs::page))
+        .routes(routes!(web::problems::page))
+        .routes(routes!(api::server::openapi))
+}
+
+fn data() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(api::data::get))
+}
+
+fn health() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(api::server::healthz))
+        .routes(routes!(api::server::readyz))
+        .routes(routes!(api::server::metrics))
+}
+
+/// The OpenAPI document of every route.
+pub(super) fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    OpenApiRouter::with_openapi(document)
+        .merge(queries())
+        .merge(lists())
+        .merge(pages())
+        .merge(data())
+        .merge(health())
+        .into_openapi()
+}
+
+/// The whole application.
+pub(super) fn build(state: &AppState) -> Router {
+    let plain = |router: OpenApiRouter<AppState>| -> Router<AppState> { router.split_for_parts().0 };
+    let listed = plain(lists().merge(pages()));
+    // Never under /data: a compressed file has no ranges.
+    let compressed = limits::limited(plain(queries()), limits::QUERIES, state)
+        .merge(limits::limited(listed, limits::FILES, state))
+        .merge(plain(health()))
+        .layer(compression());
+    compressed
+        .merge(limits::limited(plain(data()), limits::FILES, state))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::disable())
+        .layer(cors())
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state.clone())
+}
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worthwhile = DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/vnd.apache.parquet"))
+        .and(NotForContentType::const_new("application/openmetrics-text"));
+    CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(worthwhile)
+}
+
+/// Keyless reads are open to every page on the web.
+fn cors() -> CorsLayer {
+    let ours = [
+        "x-request-id",
+        "openshelf-snapshot",
+        "openshelf-scanned-bytes",
+        "ratelimit",
+        "ratelimit-policy",
+        "repr-digest",
+    ];
+    let exposed = [
+        header::ETAG,
+        header::CACHE_CONTROL,
+        header::LINK,
+        header::RETRY_AFTER,
+        header::ACCEPT_RANGES,
+        header::CONTENT_RANGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::CONTENT_DISPOSITION,
+        header::LAST_MODIFIED,
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::OPTIONS])
+        .allow_headers([
+            header::RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_RANGE,
+            header::AUTHORIZATION,
+            header::ACCEPT,
+            header::CONTENT_TYPE,
+        ])
+        .expose_headers(ours.map(HeaderName::from_static).into_iter().chain(exposed).collect::<Vec<_>>())
+        .max_age(Duration::from_secs(86_400))
+}
+
+async fn nothing_here(State(state): State<AppState>, uri: Uri) -> Problem {
+    let patterns: Vec<String> = document().paths.paths.into_keys().collect();
+    let near =
+        crate::query::names::nearest(uri.path(), patterns.iter().map(String::as_str).filter(|p| !p.contains('{')));
+    let problem = Problem::new(Kind::RouteNotFound, format!("There is nothing at `{}`.", uri.path()));
+    problem.hint(state.url(near.as_deref().unwrap_or("/openapi.json")))
+}
+
+async fn wrong_method(State(state): State<AppState>, request: Request) -> Response {
+    let detail = format!("`{}` does not take {}.", request.uri().path(), request.method());
+    let hint = state.url(request.uri().path());
+    Problem::new(Kind::MethodNotAllowed, detail).hint(format!("GET {hint}")).into_response()
+}
+
+/// The panic itself is in the log already, with its place; the client gets the id to ask about.
+#[allow(clippy::needless_pass_by_value, reason = "the form the layer asks for")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::internal(format!("panic: {}", text.unwrap_or("of unknown kind"))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_router_is_in_the_document() {
+        // Routes are only ever added by `routes!`, which takes them from the document's own annotations.
+        let source = include_str!("router.rs");
+        let added = source.matches(".routes(routes!(").count();
+        assert_eq!(added - 1, document().paths.paths.len());
+        assert!(!source.contains(concat!(".route", "(\"")));
+    }
+}

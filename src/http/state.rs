@@ -1,0 +1,67 @@
+//! What every handler may use.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
+
+use super::metrics::Metrics;
+use crate::{config::ServeSettings, query::reader::Footers, store::Store};
+
+/// Where the time comes from.
+pub type Clock = fn() -> DateTime<Utc>;
+
+/// Batches decoded at one time: more than there are cores only fills memory.
+const DECODERS: usize = 16;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct AppState(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) settings: ServeSettings,
+    pub(super) footers: Arc<Footers>,
+    pub(super) metrics: Metrics,
+    pub(super) decoders: Arc<Semaphore>,
+    pub(super) clock: Clock,
+    /// Whether personal datasets may be served.
+    pub(super) serves_personal: bool,
+    /// Part of request ids, so that those of one millisecond differ.
+    pub(super) requests: AtomicU64,
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// `loopback`: whether only this machine can connect.
+    pub(super) fn new(store: Store, settings: ServeSettings, clock: Clock, loopback: bool) -> Self {
+        // Behind a proxy, loopback is how the whole world connects.
+        let alone = loopback && settings.trusted_proxies.is_empty();
+        Self(Arc::new(Inner {
+            serves_personal: settings.allow_personal || alone,
+            store,
+            settings,
+            footers: Arc::default(),
+            metrics: Metrics::default(),
+            decoders: Arc::new(Semaphore::new(DECODERS)),
+            clock,
+            requests: AtomicU64::default(),
+        }))
+    }
+
+    /// An address on this server: absolute when a public one is configured.
+    pub(super) fn url(&self, path: &str) -> String {
+        match &self.settings.public_url {
+            Some(base) => format!("{}{path}", base.trim_end_matches('/')),
+            None => path.to_owned(),
+        }
+    }
+}

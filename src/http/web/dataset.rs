@@ -1,0 +1,216 @@
+//! `/datasets/{dataset}`: one dataset with its tables, columns and first rows.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::{count, layout, outside, size, snippets, start};
+use crate::{
+    catalog::{DataFile, Manifest, TableSnapshot},
+    http::{
+        answer,
+        api::snapshots,
+        cache::CachePolicy,
+        gate::{self, Access},
+        params::{Params, PathParams},
+        problem::Problem,
+        published,
+        state::AppState,
+    },
+    query::{
+        Slice, SliceRequest,
+        encode::{Encoder, Format, OutputColumn},
+        scan::{Scan, TableSource},
+    },
+};
+
+/// Rows shown of a table, and characters shown of a cell.
+const FIRST_ROWS: u64 = 5;
+const CELL: usize = 120;
+
+/// A table as its page shows it.
+struct Shown<'a> {
+    table: &'a TableSnapshot,
+    open: bool,
+    files: Arc<Vec<DataFile>>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A dataset, for people.
+#[utoipa::path(
+    get, path = "/datasets/{dataset}", tag = "pages",
+    params(("dataset" = String, Path, description = "Dataset")),
+    responses((status = 200, description = "A page"), (status = 404, description = "No such dataset"))
+)]
+pub(in crate::http) async fn page(
+    State(state): State<AppState>,
+    path: PathParams,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let published = published::snapshot(&state, path.get("dataset"), None).await?;
+    let manifest = &published.manifest;
+    let base = start::base(&state, &headers);
+    let mut tables = Vec::new();
+    for table in &manifest.tables {
+        let open = gate::access(&state, manifest.license_of(table)) == Access::Open;
+        let files = state.store.files(manifest, table).await?;
+        let rows = if open { first_rows(&state, manifest, table, &files).await } else { Vec::new() };
+        tables.push(Shown { table, open, files, rows });
+    }
+    let id = &manifest.dataset;
+    let api = state.url(&format!("/v1/datasets/{id}"));
+    let cited = format!("{base}/v1/datasets/{id}/snapshots/{}", manifest.snapshot);
+    let body = html! {
+        h1 { (manifest.info.title) }
+        @if !manifest.info.description.is_empty() { p .lead { (manifest.info.description) } }
+        (start::facts(&state, manifest))
+        @if let Some(attribution) = &manifest.license.attribution { p { (attribution) } }
+        p {
+            @if let Some(home) = &manifest.info.homepage { (outside(home, "Publisher's page")) " · " }
+            a href=(api) { "As JSON" } " · "
+            a href=(format!("{api}/snapshots")) { "Snapshots" } " · "
+            a href=(format!("{api}/runs")) { "Ingest runs" } " · "
+            a href=(format!("{api}/snapshots/{}", manifest.snapshot)) { "Where it came from" }
+        }
+        @if !manifest.gaps.is_empty() {
+            details {
+                summary { (manifest.gaps.len()) " parts are missing upstream" }
+                ul { @for gap in manifest.gaps.iter().take(100) { li { code { (gap.url) } ": " (gap.reason) } } }
+            }
+        }
+        @for table in &tables { (table_part(&state, id, table, &base)) }
+        h2 { "Cite" }
+        pre tabindex="0" { code { (snapshots::citation(manifest, &cited)) } }
+    };
+    Ok(answer::html(layout(&state, &manifest.info.title, &body), CachePolicy::Current, &headers))
+}
+
+fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Markup {
+    let table = shown.table;
+    let api = state.url(&format!("/v1/datasets/{id}/tables/{}", table.name));
+    let file = shown.files.first().map(DataFile::name);
+    html! {
+        section {
+            h2 id=(table.name) { (table.name) }
+            @if !table.description.is_empty() { p { (table.description) } }
+            p .soft {
+                (count(table.rows)) " rows, " (size(table.bytes))
+                @if table.rejected > 0 {
+                    ", " a href=(format!("{api}/rejects")) { (count(table.rejected)) " rejected" }
+                }
+                " · " a href=(format!("{api}/rows")) { "rows" }
+                " · " a href=(format!("{api}/files")) { "files" }
+                @if !table.primary_key.is_empty() { " · key " code { (table.primary_key.join(", ")) } }
+            }
+            (columns(table))
+            @if !shown.open { (snippets::own_machine(id)) }
+            @if !shown.rows.is_empty() {
+                details open {
+                    summary { "First rows" }
+                    (rows(table, &shown.rows))
+                }
+            }
+            @if shown.open {
+                details {
+                    summary { "Read it with curl, pandas, polars or DuckDB" }
+                    (snippets::shown(&snippets::lines(base, id, &table.name, file)))
+                }
+            }
+        }
+    }
+}
+
+fn columns(table: &TableSnapshot) -> Markup {
+    html! {
+        div .wide tabindex="0" role="region" aria-label={ "Columns of " (table.name) } {
+            table {
+                thead { tr { th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Meaning" } } }
+                tbody {
+                    @for column in &table.schema.columns {
+                        tr {
+                            td { code { (column.name) } }
+                            td {
+                                code { (column.kind.to_string()) }
+                                @if column.nullable { span .soft { " or null" } }
+                            }
+                            td { (column.description) @if let Some(unit) = &column.unit { span .soft { " [" (unit) "]" } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rows(table: &TableSnapshot, rows: &[Vec<String>]) -> Markup {
+    html! {
+        div .wide tabindex="0" role="region" aria-label={ "First rows of " (table.name) } {
+            table {
+                thead { tr { @for column in &table.schema.columns { th scope="col" { (column.name) } } } }
+                tbody { @for row in rows { tr { @for cell in row { td .cell { (cell) } } } } }
+            }
+        }
+    }
+}
+
+/// The first rows as text, each cell cut short. A page is still a page when they cannot be read.
+async fn first_rows(
+    state: &AppState,
+    manifest: &Manifest,
+    table: &TableSnapshot,
+    files: &Arc<Vec<DataFile>>,
+) -> Vec<Vec<String>> {
+    match read(state, table, files).await {
+        Ok(rows) => rows,
+        Err(problem) => {
+            tracing::warn!(dataset.id = manifest.dataset, cause = problem.cause(), "no first rows of {}", table.name);
+            Vec::new()
+        }
+    }
+}
+
+async fn read(
+    state: &AppState,
+    table: &TableSnapshot,
+    files: &Arc<Vec<DataFile>>,
+) -> Result<Vec<Vec<String>>, Problem> {
+    let request = SliceRequest { limit: Some(FIRST_ROWS), ..SliceRequest::default() };
+    let slice = Slice::new(&request, &table.schema)?;
+    let columns: Vec<OutputColumn> = table.schema.columns.iter().map(OutputColumn::plain).collect();
+    let source = TableSource {
+        store: state.store.clone(),
+        files: Arc::clone(files),
+        schema: Arc::new(table.schema.clone()),
+        footers: Arc::clone(&state.footers),
+    };
+    let mut scan = Scan::new(source, slice);
+    let mut encoder = Encoder::new(Format::Ndjson, &columns, scan.schema(), Vec::new())?;
+    let mut lines = Vec::new();
+    loop {
+        let (rest, batch) = scan.next_blocking().await;
+        let (Some(rest), Some(batch)) = (rest, batch?) else { break };
+        encoder.push(&batch, &mut lines)?;
+        scan = rest;
+    }
+    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(cells).collect()
+}
+
+fn cells(line: &[u8]) -> Result<Vec<String>, Problem> {
+    let row: Map<String, Value> = serde_json::from_slice(line).map_err(Problem::internal)?;
+    let cell = |value: &Value| {
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        match text.char_indices().nth(CELL) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    };
+    Ok(row.values().map(cell).collect())
+}

@@ -1,0 +1,180 @@
+//! `/docs`: the parameters, the functions of `where`, formats, limits and problems, from the same tables the code uses.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use maud::{Markup, html};
+
+use super::layout;
+use crate::{
+    http::{
+        answer,
+        cache::CachePolicy,
+        limits,
+        params::Params,
+        problem::{Kind, Problem},
+        state::AppState,
+    },
+    query::{encode::Format, filters, predicate},
+};
+
+/// The parameters of rows: name and meaning.
+const PARAMETERS: [(&str, &str); 9] = [
+    ("select", "Columns, comma-separated, in the order wanted. `-text` leaves one out; double quotes admit any name."),
+    (
+        "where",
+        "A SQL boolean expression over the columns: comparison, and/or/not, in, between, like/ilike, is null, `~` (regular \
+         expression), case, cast, arithmetic, and the functions below. `column.field`, `column['key']` and `column[1]` \
+         reach into structs, maps and lists.",
+    ),
+    ("{column}__{op}", "One condition, joined to `where` by and."),
+    ("offset", "Rows to skip. Without a condition every depth costs the same."),
+    (
+        "limit",
+        "Most rows. JSON: 100 by default, at most 10 000. All other formats: every matching row unless it is given.",
+    ),
+    ("snapshot", "A number, or a UTC date for the newest of that day. The current one by default."),
+    ("format", "`json`, `ndjson`, `csv`, `arrow` (IPC stream) or `parquet`; or by `Accept`."),
+    (
+        "count",
+        "`exact` counts the matching rows into `row_count`; `estimate` is the same where there is no condition; `none` by \
+         default.",
+    ),
+    ("truncate", "`0` shows JSON cells over 64 KiB whole; otherwise they are cut and listed in `truncated`."),
+];
+
+/// How everything is asked for.
+#[utoipa::path(get, path = "/docs", tag = "pages", responses((status = 200, description = "A page")))]
+pub(in crate::http) async fn page(
+    State(state): State<AppState>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let body = html! {
+        h1 { "How to read from the shelf" }
+        p .lead {
+            "Start at " a href=(state.url("/v1/datasets")) { code { "/v1/datasets" } }
+            "; every address is in " a href=(state.url("/openapi.json")) { code { "/openapi.json" } }
+            ". A dataset's tables are read as rows (slices in five formats) or as files (whole Parquet)."
+        }
+        h2 id="rows" { "Rows" }
+        p {
+            code { "GET /v1/datasets/{dataset}/tables/{table}/rows" }
+            ", or POST with the same names in a JSON object. Rejected rows are at " code { "…/rejects" }
+            ", with the same parameters."
+        }
+        (pairs("Parameters", &["Parameter", "Meaning"], PARAMETERS))
+        h3 { "Names and values" }
+        p {
+            "A name matches exactly, else without regard to case if that is unique; double quotes admit any name. "
+            "Text goes in single quotes. In a URL " code { "+" } " is a space."
+        }
+        p {
+            "A page of JSON gives the address of the next one in " code { "next" }
+            ", pinned to its snapshot: pages never mix two versions."
+        }
+        h3 { "Operations of " code { "{column}__{op}" } }
+        p { @for (at, op) in filters::OPERATIONS.iter().enumerate() { @if at > 0 { ", " } code { (op) } } }
+        h2 id="formats" { "Formats" }
+        (pairs("Formats", &["format=", "What it is"], Format::ALL.map(|format| (format.name(), note(format)))))
+        p .soft { "By Accept: " @for format in Format::ALL { code { (format.media_type()) } " " } }
+        h2 id="functions" { "Functions of " code { "where" } }
+        (functions())
+        h2 id="files" { "Files" }
+        p {
+            code { "GET /v1/datasets/{dataset}/tables/{table}/files" }
+            " lists the whole table in one call, with size, rows, sha256 and bounds of every file; "
+            code { "?since=n" } " adds what changed after snapshot n."
+        }
+        p {
+            code { "/data/{dataset}/{table}/{file}" }
+            " serves them with ranges, conditions and HEAD, so that pandas, polars, DuckDB and Spark read only what they need."
+        }
+        h2 id="limits" { "Limits" }
+        p {
+            "By address; " code { "RateLimit" } " in every answer says what is left, " code { "Retry-After" }
+            " when to come back."
+        }
+        ul { @for lane in [limits::QUERIES, limits::FILES] { li { (lane.to_string()) } } }
+        h2 id="problems" { "Problems" }
+        p { "Errors are " code { "application/problem+json" } " with a hint that works." }
+        (problems(&state))
+    };
+    Ok(answer::html(layout(&state, "Docs", &body), CachePolicy::Current, &headers))
+}
+
+fn note(format: Format) -> &'static str {
+    match format {
+        Format::Json => {
+            "An object with columns, rows, row_count, next and truncated. NaN and infinities are null; decimals, and int64 \
+             columns with values beyond ±2^53, are text in every row; binary is base64."
+        }
+        Format::Ndjson => "The rows of json, one object a line.",
+        Format::Csv => {
+            "UTF-8, RFC 4180 (lines end with CR LF), with a header. Null is empty, the empty string is `\"\"`, nested values \
+             are JSON text; NaN, Infinity and -Infinity are written so."
+        }
+        Format::Arrow => "An Arrow IPC stream.",
+        Format::Parquet => "One Parquet file, zstd.",
+    }
+}
+
+/// A table of two columns: code, and text.
+fn pairs<const N: usize>(label: &str, head: &[&str; 2], rows: [(&str, &str); N]) -> Markup {
+    html! {
+        div .wide tabindex="0" role="region" aria-label=(label) {
+            table {
+                thead { tr { @for title in head { th scope="col" { (title) } } } }
+                tbody { @for (name, meaning) in rows { tr { td { code { (name) } } td { (marked(meaning)) } } } }
+            }
+        }
+    }
+}
+
+fn functions() -> Markup {
+    html! {
+        @for (theme, functions) in predicate::function_documentation() {
+            details {
+                summary { (theme) " (" (functions.len()) ")" }
+                div .wide tabindex="0" role="region" aria-label=(theme) {
+                    table {
+                        tbody {
+                            @for function in functions {
+                                tr {
+                                    th scope="row" { code { (function.name) } }
+                                    td { code { (function.syntax) } }
+                                    td { (marked(&function.description)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn problems(state: &AppState) -> Markup {
+    html! {
+        div .wide tabindex="0" role="region" aria-label="Problems" {
+            table {
+                thead { tr { th scope="col" { "Code" } th scope="col" { "Status" } th scope="col" { "Title" } } }
+                tbody {
+                    @for kind in Kind::ALL {
+                        tr {
+                            td { a href=(state.url(&format!("/problems/{}", kind.code()))) { code { (kind.code()) } } }
+                            td .n { (kind.status().as_u16()) }
+                            td { (marked(kind.title())) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Text with code between backquotes.
+pub(super) fn marked(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() { @if at % 2 == 1 { code { (part) } } @else { (part) } }
+    }
+}

@@ -1,0 +1,47 @@
+//! Lines to copy: the same table with curl, pandas, polars and DuckDB.
+
+use maud::{Markup, html};
+
+/// Lines for one table; `base` is an absolute address of this server, `file` the name of the table's first file.
+pub(super) fn lines(base: &str, dataset: &str, table: &str, file: Option<&str>) -> Vec<(&'static str, String)> {
+    let table_url = format!("{base}/v1/datasets/{dataset}/tables/{table}");
+    let rows = format!("{table_url}/rows");
+    let mut all = vec![
+        ("curl", format!("curl -s '{rows}?limit=5'")),
+        ("pandas", format!("import pandas as pd\ndf = pd.read_csv('{rows}?format=csv&limit=1000')")),
+    ];
+    if let Some(file) = file {
+        let file = format!("{base}/data/{dataset}/{table}/{file}");
+        all.push((
+            "polars",
+            format!(
+                "import polars as pl, requests\nfrom urllib.parse import urljoin\nlist_url = '{table_url}/files'\n\
+                 files = [urljoin(list_url, f['url']) for f in requests.get(list_url).json()['files']]\n\
+                 df = pl.scan_parquet(files).head(1000).collect()"
+            ),
+        ));
+        all.push(("DuckDB", format!("SELECT * FROM read_parquet('{file}') LIMIT 10;")));
+    }
+    all
+}
+
+/// Those lines, each under its name.
+pub(super) fn shown(lines: &[(&'static str, String)]) -> Markup {
+    html! {
+        @for (name, text) in lines {
+            h3 { (name) }
+            pre tabindex="0" { code { (text) } }
+        }
+    }
+}
+
+/// What to do where the license keeps this server from serving the data.
+pub(super) fn own_machine(dataset: &str) -> Markup {
+    html! {
+        p {
+            "Its license allows personal use but no public copy. This fetches it from its publisher onto your own machine "
+            "and serves it there:"
+        }
+        pre tabindex="0" { code { "openshelf ingest " (dataset) " && openshelf serve" } }
+    }
+}

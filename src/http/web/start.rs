@@ -1,0 +1,127 @@
+//! `/`: what is on the shelf, and how to take it.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::Response,
+};
+use maud::{Markup, html};
+
+use super::{count, layout, outside, size, snippets};
+use crate::{
+    catalog::Manifest,
+    http::{
+        answer,
+        api::datasets,
+        cache::CachePolicy,
+        gate::{self, Access},
+        params::Params,
+        problem::Problem,
+        state::AppState,
+    },
+};
+
+/// The datasets, for people.
+#[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, description = "A page")))]
+pub(in crate::http) async fn page(
+    State(state): State<AppState>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let heads = datasets::heads(&state).await?;
+    let base = base(&state, &headers);
+    let mut first_files = Vec::new();
+    for head in &heads {
+        first_files.push(first_file(&state, head).await?);
+    }
+    let rows: u64 = heads.iter().map(|head| head.rows()).sum();
+    let bytes: u64 = heads.iter().map(|head| head.bytes()).sum();
+    let body = html! {
+        h1 { "Public datasets, ready to read" }
+        p .lead {
+            "Dumps are fetched, checked and turned into Parquet; every version stays a snapshot you can name. "
+            "Take a slice over HTTP, or read the files with the tool you have."
+        }
+        @if heads.is_empty() {
+            p { "Nothing is published yet. This publishes every dataset from its sample:" }
+            pre tabindex="0" { code { "openshelf ingest --all --sample" } }
+        } @else {
+            p .soft {
+                (heads.len()) " datasets, " (count(rows)) " rows, " (size(bytes)) " of Parquet. As JSON: "
+                a href=(state.url("/v1/datasets")) { code { "/v1/datasets" } }
+            }
+            ul .shelf {
+                @for (head, file) in heads.iter().zip(&first_files) {
+                    li { (entry(&state, head, file.as_deref(), &base)) }
+                }
+            }
+        }
+    };
+    Ok(answer::html(layout(&state, "Openshelf", &body), CachePolicy::Current, &headers))
+}
+
+fn entry(state: &AppState, head: &Manifest, file: Option<&str>, base: &str) -> Markup {
+    let page = state.url(&format!("/datasets/{}", head.dataset));
+    let id = &head.dataset;
+    html! {
+        h2 { a href=(page) { (head.info.title) } }
+        @if !head.info.description.is_empty() { p { (head.info.description) } }
+        (facts(state, head))
+        details {
+            summary { "Read " code { (id) } " with curl, pandas, polars or DuckDB" }
+            @if let Some(table) = head.tables.first() {
+                @match gate::access(state, head.license_of(table)) {
+                    Access::MetadataOnly => { (snippets::own_machine(id)) }
+                    Access::Open => { (snippets::shown(&snippets::lines(base, id, &table.name, file))) }
+                }
+            }
+        }
+    }
+}
+
+/// License, size, rows and date of a snapshot.
+pub(super) fn facts(state: &AppState, head: &Manifest) -> Markup {
+    let access = gate::access(state, &head.license);
+    let class = match access {
+        Access::Open => "badge open",
+        Access::MetadataOnly => "badge personal",
+    };
+    html! {
+        dl .facts {
+            div {
+                dt { "License" }
+                dd { (outside(&head.license.url, &head.license.id)) " " span class=(class) { (access.name()) } }
+            }
+            div { dt { "Rows" } dd { (count(head.rows())) } }
+            div { dt { "Size" } dd { (size(head.bytes())) } }
+            div { dt { "Tables" } dd { (head.tables.len()) } }
+            div {
+                dt { "Snapshot" }
+                dd {
+                    (head.snapshot) ", "
+                    time datetime=(head.created.to_rfc3339()) { (head.created.format("%Y-%m-%d").to_string()) }
+                    @if head.sample { " (made from a sample)" }
+                }
+            }
+        }
+    }
+}
+
+/// The name of the first file of the first table, for lines that read it.
+async fn first_file(state: &AppState, head: &Manifest) -> Result<Option<String>, Problem> {
+    let Some(table) = head.tables.first() else { return Ok(None) };
+    let files = state.store.files(head, table).await?;
+    Ok(files.first().map(|file| file.name().to_owned()))
+}
+
+/// Where this server is, as the reader reached it: lines to copy need a whole address.
+pub(super) fn base(state: &AppState, headers: &HeaderMap) -> String {
+    if let Some(public) = &state.settings.public_url {
+        return public.trim_end_matches('/').to_owned();
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let plain =
+        |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']'));
+    format!("http://{}", host.filter(plain).unwrap_or("127.0.0.1:8080"))
+}

@@ -1,0 +1,172 @@
+//! `where`: a SQL boolean expression over the columns of one table, checked, typed and compiled once per request.
+
+mod functions;
+mod grammar;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use arrow::{
+    array::{Array, AsArray, BooleanArray, RecordBatch},
+    compute::filter_record_batch,
+    datatypes::{DataType, Schema, SchemaRef},
+    error::ArrowError,
+};
+use datafusion::{
+    common::{DFSchema, DataFusionError, ScalarValue, tree_node::TreeNode},
+    logical_expr::{Expr, ExprSchemable, simplify::SimplifyContext},
+    optimizer::simplify_expressions::ExprSimplifier,
+    physical_expr::PhysicalExpr,
+    sql::sqlparser::ast::ExprWithAlias,
+};
+
+use self::functions::SESSION;
+pub use self::functions::{FunctionDoc, documentation as function_documentation};
+use super::SliceError;
+use crate::catalog::TableSchema;
+
+/// Stack of the thread that parses and plans; only what is used is ever taken from memory.
+const STACK: usize = 16 << 20;
+
+/// A compiled `where`.
+#[derive(Clone)]
+pub struct Predicate {
+    text: String,
+    columns: Vec<usize>,
+    schema: SchemaRef,
+    physical: Arc<dyn PhysicalExpr>,
+    constant: Option<bool>,
+}
+
+impl fmt::Debug for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predicate").field("text", &self.text).field("columns", &self.columns).finish_non_exhaustive()
+    }
+}
+
+impl Predicate {
+    /// Parses, checks and types `text` against the table's columns.
+    ///
+    /// # Errors
+    /// With the character at fault and the nearest name, where there is one.
+    pub fn parse(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
+        // Parser and planner recurse with large frames, and the text is foreign: they get a stack that the deepest
+        // expression admitted cannot exhaust, whatever thread asks.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("where".to_owned()).stack_size(STACK);
+            let planned = thread.spawn_scoped(scope, || Self::parse_here(text, schema)).map(|thread| thread.join());
+            match planned {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) | Err(_) => Err(SliceError::new("where", "cannot be read here; a simpler one may work")),
+            }
+        })
+    }
+
+    fn parse_here(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
+        let syntax = grammar::parse(text, schema).map_err(|fault| {
+            let place = fault.character.map_or_else(String::new, |at| format!(" (character {at})"));
+            let instead = fault.nearest.map(|(wrong, right)| text.replacen(&wrong, &right, 1));
+            SliceError::new("where", format!("{}{place}", fault.message)).instead(instead)
+        })?;
+        let normal = syntax.to_string();
+        let arrow = schema.to_arrow();
+        Self::compile(syntax, normal, &arrow).map_err(|error| SliceError::new("where", plain(&error)))
+    }
+
+    fn compile(
+        syntax: datafusion::sql::sqlparser::ast::Expr,
+        text: String,
+        arrow: &Schema,
+    ) -> Result<Self, DataFusionError> {
+        let all = DFSchema::try_from(arrow.clone())?;
+        let logical = SESSION.create_logical_expr_from_sql_expr(ExprWithAlias { expr: syntax, alias: None }, &all)?;
+        if has_aggregate(&logical)? {
+            return Err(DataFusionError::Plan("aggregates are not available: a `where` sees one row at a time".into()));
+        }
+        let kind = logical.get_type(&all)?;
+        if !matches!(kind, DataType::Boolean | DataType::Null) {
+            return Err(DataFusionError::Plan(format!("gives a value of type {kind}, not true or false")));
+        }
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::new(all.clone()))
+            .with_config_options(Arc::clone(SESSION.config_options()))
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let logical = simplifier.simplify(simplifier.coerce(logical, &all)?)?;
+        let used: BTreeSet<usize> =
+            logical.column_refs().into_iter().filter_map(|column| arrow.index_of(&column.name).ok()).collect();
+        let columns: Vec<usize> = used.into_iter().collect();
+        let narrow = Arc::new(arrow.project(&columns)?);
+        let physical = SESSION.create_physical_expr(logical.clone(), &DFSchema::try_from(narrow.as_ref().clone())?)?;
+        let constant = match &logical {
+            Expr::Literal(ScalarValue::Boolean(value), _) => Some(value.unwrap_or(false)),
+            Expr::Literal(ScalarValue::Null, _) => Some(false),
+            _ => None,
+        };
+        Ok(Self { text, columns, schema: narrow, physical, constant })
+    }
+
+    /// The expression in one normal spelling.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Positions of the columns it reads in the table's schema, ascending.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// The value it has for every row, if it has one.
+    pub fn constant(&self) -> Option<bool> {
+        self.constant
+    }
+
+    /// Its columns' schema and its compiled form, for pruning.
+    pub(super) fn compiled(&self) -> (&SchemaRef, &Arc<dyn PhysicalExpr>) {
+        (&self.schema, &self.physical)
+    }
+
+    /// True for each row of a batch of exactly [`Self::columns`] that matches; null counts as no.
+    ///
+    /// # Errors
+    /// When it cannot be computed for these values, such as a division by zero.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
+        let value = self
+            .physical
+            .evaluate(batch)
+            .and_then(|value| value.into_array(batch.num_rows()))
+            .map_err(|error| ArrowError::ComputeError(plain(&error)))?;
+        match value.data_type() {
+            DataType::Boolean => Ok(value.as_boolean().clone()),
+            _ => Ok(BooleanArray::from(vec![false; batch.num_rows()])),
+        }
+    }
+
+    /// The matching rows of a batch that has all the table's columns.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn filter(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let narrow = batch.project(&self.columns)?;
+        filter_record_batch(batch, &self.evaluate(&narrow)?)
+    }
+}
+
+fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {
+    expr.exists(|part| Ok(matches!(part, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Placeholder(_))))
+}
+
+/// DataFusion's message without its prefixes and places in its own source.
+fn plain(error: &DataFusionError) -> String {
+    let root = error.find_root();
+    let text = match root {
+        DataFusionError::Plan(text) | DataFusionError::Execution(text) | DataFusionError::NotImplemented(text) => {
+            text.clone()
+        }
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        other => other.strip_backtrace(),
+    };
+    let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}

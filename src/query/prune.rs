@@ -1,0 +1,219 @@
+//! Which files, row groups and pages a predicate cannot match, from statistics alone.
+//!
+//! Floating-point columns are never pruned by: their statistics leave NaN out, and NaN sorts above every number here.
+
+use std::{collections::HashSet, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, BooleanArray, UInt64Array},
+    datatypes::{DataType, SchemaRef},
+};
+use datafusion::{
+    common::{Column as NamedColumn, ScalarValue, pruning::PruningStatistics},
+    physical_expr::{PhysicalExpr, split_conjunction, utils::collect_columns},
+    physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
+};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector, statistics::StatisticsConverter},
+    file::metadata::RowGroupMetaData,
+};
+
+use super::{bounds, predicate::Predicate};
+use crate::catalog::{DataFile, TableSchema};
+
+/// A predicate in the form statistics can be held against.
+#[derive(Debug)]
+pub struct Pruner {
+    whole: Option<PruningPredicate>,
+    /// The parts joined by `and` that read one column each: pages of different columns end at different rows.
+    single: Vec<(String, PruningPredicate)>,
+}
+
+impl Pruner {
+    /// What can be pruned by of a predicate; often nothing.
+    pub fn new(predicate: &Predicate) -> Self {
+        let (schema, physical) = predicate.compiled();
+        let single = split_conjunction(physical)
+            .into_iter()
+            .filter_map(|part| {
+                let columns = collect_columns(part);
+                let mut names = columns.iter().map(|column| column.name().to_owned());
+                let name = names.next()?;
+                names.next().is_none().then_some(())?;
+                Some((name, compile(part, schema)?))
+            })
+            .collect();
+        Self { whole: compile(physical, schema), single }
+    }
+
+    /// For each file whether it may hold matching rows.
+    pub fn files(&self, files: &[DataFile], schema: &TableSchema) -> Vec<bool> {
+        let statistics = FileStatistics { files, schema };
+        self.whole
+            .as_ref()
+            .and_then(|predicate| predicate.prune(&statistics).ok())
+            .unwrap_or_else(|| vec![true; files.len()])
+    }
+
+    /// The row groups that may hold matching rows, and which of their rows (none: all).
+    pub fn inside(&self, metadata: &ArrowReaderMetadata) -> (Vec<usize>, Option<RowSelection>) {
+        let groups = metadata.metadata().row_groups();
+        let keep = self
+            .whole
+            .as_ref()
+            .and_then(|predicate| predicate.prune(&GroupStatistics { groups, metadata }).ok())
+            .unwrap_or_else(|| vec![true; groups.len()]);
+        let kept: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect();
+        let selection = self
+            .single
+            .iter()
+            .filter_map(|(column, predicate)| pages(column, predicate, metadata, &kept))
+            .reduce(|left, right| left.intersection(&right));
+        (kept, selection)
+    }
+}
+
+fn compile(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Option<PruningPredicate> {
+    let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
+    let predicate = builder.try_build(Arc::clone(physical)).ok()?;
+    (!predicate.always_true()).then_some(predicate)
+}
+
+/// Rows of the pages that may match, over the kept row groups; `None` where pages are not known.
+fn pages(
+    column: &str,
+    predicate: &PruningPredicate,
+    metadata: &ArrowReaderMetadata,
+    kept: &[usize],
+) -> Option<RowSelection> {
+    let parquet = metadata.metadata();
+    let converter = converter(column, metadata)?;
+    let (columns, offsets) = (parquet.column_index()?, parquet.offset_index()?);
+    let mut selectors = Vec::new();
+    for group in kept {
+        let one = [group];
+        let min = converter.data_page_mins(columns, offsets, one).ok()?;
+        let max = converter.data_page_maxes(columns, offsets, one).ok()?;
+        let nulls = converter.data_page_null_counts(columns, offsets, one).ok()?;
+        let rows = converter.data_page_row_counts(offsets, parquet.row_groups(), one).ok()??;
+        if min.len() != rows.len() || max.len() != rows.len() || nulls.len() != rows.len() {
+            return None;
+        }
+        let statistics = PageStatistics { column, min, max, nulls, rows: rows.clone() };
+        let keep = predicate.prune(&statistics).ok()?;
+        for (keep, rows) in keep.iter().zip(rows.values()) {
+            let rows = usize::try_from(*rows).ok()?;
+            selectors.push(if *keep { RowSelector::select(rows) } else { RowSelector::skip(rows) });
+        }
+    }
+    Some(RowSelection::from(selectors))
+}
+
+fn is_usable(kind: &DataType) -> bool {
+    !kind.is_nested() && !kind.is_floating()
+}
+
+/// Reads a column's statistics; `None` for columns that are not pruned by.
+fn converter<'a>(column: &str, metadata: &'a ArrowReaderMetadata) -> Option<StatisticsConverter<'a>> {
+    let field = metadata.schema().field_with_name(column).ok()?;
+    is_usable(field.data_type()).then_some(())?;
+    let converter = StatisticsConverter::try_new(column, metadata.schema(), metadata.parquet_schema()).ok()?;
+    converter.parquet_column_index()?;
+    Some(converter.with_missing_null_counts_as_zero(false))
+}
+
+struct FileStatistics<'a> {
+    files: &'a [DataFile],
+    schema: &'a TableSchema,
+}
+
+impl FileStatistics<'_> {
+    fn bounds(&self, column: &NamedColumn, side: bounds::Side) -> Option<ArrayRef> {
+        let (_, column) = self.schema.column(&column.name)?;
+        is_usable(&column.kind.to_arrow()).then(|| bounds::of_files(self.files, column, side))
+    }
+}
+
+impl PruningStatistics for FileStatistics<'_> {
+    fn min_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.bounds(column, bounds::Side::Min)
+    }
+    fn max_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.bounds(column, bounds::Side::Max)
+    }
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+    fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        let nulls: UInt64Array = self.files.iter().map(|file| bounds::nulls(file, &column.name)).collect();
+        Some(Arc::new(nulls))
+    }
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(bounds::rows(self.files))
+    }
+    fn contained(&self, _: &NamedColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+struct GroupStatistics<'a> {
+    groups: &'a [RowGroupMetaData],
+    metadata: &'a ArrowReaderMetadata,
+}
+
+impl PruningStatistics for GroupStatistics<'_> {
+    fn min_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        converter(&column.name, self.metadata)?.row_group_mins(self.groups).ok()
+    }
+    fn max_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        converter(&column.name, self.metadata)?.row_group_maxes(self.groups).ok()
+    }
+    fn num_containers(&self) -> usize {
+        self.groups.len()
+    }
+    fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        Some(Arc::new(converter(&column.name, self.metadata)?.row_group_null_counts(self.groups).ok()?))
+    }
+    fn row_counts(&self) -> Option<ArrayRef> {
+        let rows: UInt64Array = self.groups.iter().map(|group| u64::try_from(group.num_rows()).ok()).collect();
+        Some(Arc::new(rows))
+    }
+    fn contained(&self, _: &NamedColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+struct PageStatistics<'a> {
+    column: &'a str,
+    min: ArrayRef,
+    max: ArrayRef,
+    nulls: UInt64Array,
+    rows: UInt64Array,
+}
+
+impl PageStatistics<'_> {
+    fn of<T>(&self, column: &NamedColumn, value: T) -> Option<T> {
+        (column.name == self.column).then_some(value)
+    }
+}
+
+impl PruningStatistics for PageStatistics<'_> {
+    fn min_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.of(column, Arc::clone(&self.min))
+    }
+    fn max_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.of(column, Arc::clone(&self.max))
+    }
+    fn num_containers(&self) -> usize {
+        self.rows.len()
+    }
+    fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.of(column, Arc::new(self.nulls.clone()))
+    }
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.rows.clone()))
+    }
+    fn contained(&self, _: &NamedColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}

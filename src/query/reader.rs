@@ -1,0 +1,133 @@
+//! Bytes of Parquet files out of the store: ranges coalesced by the store, footers and page indexes cached.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use parquet::{
+    arrow::{
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+        async_reader::AsyncFileReader,
+    },
+    errors::{ParquetError, Result as ParquetResult},
+    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::QueryError;
+use crate::{catalog::DataFile, store::Store};
+
+/// Bytes of decoded footers kept.
+const METADATA_CACHE: u64 = 256 << 20;
+/// Bytes read from the end of a file at first: footer and page index of most files.
+const FOOTER: usize = 256 << 10;
+/// Footers kept, about.
+const FOOTERS: usize = 10_000;
+
+#[derive(Clone)]
+struct MemorySize;
+
+impl Weighter<String, ArrowReaderMetadata> for MemorySize {
+    fn weight(&self, key: &String, metadata: &ArrowReaderMetadata) -> u64 {
+        (key.len() + metadata.metadata().memory_size()) as u64
+    }
+}
+
+/// What is known of published files, shared by all scans of a server. Files are immutable, so nothing here goes stale.
+pub struct Footers(Cache<String, ArrowReaderMetadata, MemorySize>);
+
+impl std::fmt::Debug for Footers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Footers").field("files", &self.0.len()).finish()
+    }
+}
+
+impl Default for Footers {
+    fn default() -> Self {
+        Self(Cache::with_weighter(FOOTERS, METADATA_CACHE, MemorySize))
+    }
+}
+
+impl Footers {
+    /// The footer and page index of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no Parquet.
+    pub(super) async fn of(&self, reader: &mut FileReader) -> Result<ArrowReaderMetadata, QueryError> {
+        if let Some(known) = self.0.get(reader.key.as_ref()) {
+            return Ok(known);
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let key = reader.key.to_string();
+        let metadata = ArrowReaderMetadata::load_async(reader, options)
+            .await
+            .map_err(|source| QueryError::File { file: key.clone(), source })?;
+        self.0.insert(key, metadata.clone());
+        Ok(metadata)
+    }
+}
+
+/// Reads one file; counts the bytes it takes from the store.
+#[derive(Debug, Clone)]
+pub(super) struct FileReader {
+    store: Store,
+    key: Arc<str>,
+    bytes: u64,
+    scanned: Arc<AtomicU64>,
+}
+
+impl FileReader {
+    pub(super) fn new(store: &Store, file: &DataFile, scanned: &Arc<AtomicU64>) -> Self {
+        Self { store: store.clone(), key: file.key.as_str().into(), bytes: file.bytes, scanned: Arc::clone(scanned) }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.scanned.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl AsyncFileReader for FileReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        async move {
+            let bytes = self.store.range(&self.key, range).await.map_err(external)?;
+            self.count(bytes.len());
+            Ok(bytes)
+        }
+        .boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        async move {
+            let parts = self.store.ranges(&self.key, &ranges).await.map_err(external)?;
+            self.count(parts.iter().map(Bytes::len).sum());
+            Ok(parts)
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.bytes;
+            let metadata = ParquetMetaDataReader::new()
+                .with_arrow_reader_options(options)
+                .with_prefetch_hint(Some(FOOTER))
+                .load_and_finish(self, size)
+                .await?;
+            Ok(Arc::new(metadata))
+        }
+        .boxed()
+    }
+}
+
+fn external(error: crate::store::StoreError) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
