@@ -94,11 +94,9 @@ async fn compressed_variants_have_their_own_tag() {
         let again = shelf.get_with(ROWS, &[("accept-encoding", encoding), ("if-none-match", &own)]).await;
         assert_eq!((again.status().as_u16(), header(&again, "etag")), (304, Some(own)));
     }
-    let response = shelf.get_with(ROWS, &[("accept-encoding", "gzip")]).await;
-    let mut text = String::new();
-    let bytes = response.bytes().await.unwrap();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(bytes.as_ref()), &mut text).unwrap();
-    assert!(serde_json::from_str::<Value>(&text).is_ok());
+    let response = shelf.get_with(ROWS, &[("accept-encoding", "zstd")]).await;
+    let text = zstd::bulk::decompress(&response.bytes().await.unwrap(), 10_000_000).unwrap();
+    assert!(serde_json::from_slice::<Value>(&text).is_ok());
 }
 
 #[tokio::test]

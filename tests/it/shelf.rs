@@ -404,10 +404,10 @@ pub(crate) fn films() -> TestTable {
             ("year", json!(1900 + n % 50)),
             ("rating", json!((n % 10) as f64 / 2.0)),
             ("released", json!(format!("20{:02}-0{}-01", n % 25, 1 + n % 9))),
-            ("genres", json!(["drama", if n % 2 == 0 { "comedy" } else { "crime" }])),
+            ("genres", json!(["drama", if n.is_multiple_of(2) { "comedy" } else { "crime" }])),
             ("budget", json!(format!("{n}.50"))),
         ]);
-        if n % 7 == 0 {
+        if n.is_multiple_of(7) {
             row.insert("year", Value::Null);
         }
         json!(row)

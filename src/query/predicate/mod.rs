@@ -55,7 +55,8 @@ impl Predicate {
         // expression admitted cannot exhaust, whatever thread asks.
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("where".to_owned()).stack_size(STACK);
-            let planned = thread.spawn_scoped(scope, || Self::parse_here(text, schema)).map(|thread| thread.join());
+            let planned =
+                thread.spawn_scoped(scope, || Self::parse_here(text, schema)).map(std::thread::ScopedJoinHandle::join);
             match planned {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) | Err(_) => Err(SliceError::new("where", "cannot be read here; a simpler one may work")),
