@@ -35,6 +35,7 @@ const WORTH_A_THREAD: usize = 1 << 20;
 const THREADS: usize = 2;
 
 /// What all files of a table have in common.
+#[derive(Clone)]
 pub(super) struct FileShape {
     pub(super) table: TableSchema,
     pub(super) schema: SchemaRef,

@@ -15,8 +15,10 @@ mod duplicates;
 mod files;
 mod merge;
 mod order;
+mod output;
 mod properties;
 mod reread;
+mod route;
 mod sort;
 mod spill;
 #[cfg(test)]
@@ -41,12 +43,12 @@ use crate::{
     config::EncodeSettings,
     ingest::{Failure, definition::grammar::OnDuplicate},
 };
-use duplicates::{Duplicates, Marked, RowSet, part};
-use files::{FileShape, Files};
-use merge::Source;
-use order::{Order, in_order};
-use reread::Reread;
-use sort::{BATCH_ROWS, Sorter};
+use duplicates::Duplicates;
+use files::FileShape;
+use order::Order;
+use output::Output;
+use route::{ApartRoute, Route, SortedRoute, find_losers};
+use sort::Sorter;
 use spill::{Spill, SpillWriter};
 
 /// What is to be encoded.
@@ -116,51 +118,12 @@ pub struct Encoder {
     carried: SchemaRef,
     key: Vec<usize>,
     policy: OnDuplicate,
-    settings: EncodeSettings,
+    sort_memory: usize,
     folder: Arc<Folder>,
     origins: Vec<(String, &'static str)>,
     output: Output,
     route: Route,
     rows: u64,
-}
-
-/// How rows reach the files.
-enum Route {
-    /// As they come.
-    Straight,
-    /// As they come, as long as they come sorted.
-    Sorted(Box<SortedRoute>),
-    /// Through a sort.
-    Sorting(Box<Sorter>, Option<Duplicates>),
-    /// Rows by the sort key, keys by the primary key.
-    Apart(Box<ApartRoute>),
-}
-
-/// Rows and keys sorted apart.
-struct ApartRoute {
-    rows: Sorter,
-    keys: Sorter,
-    key: Arc<Order>,
-}
-
-/// Input that has come sorted so far.
-struct SortedRoute {
-    order: Arc<Order>,
-    duplicates: Option<Duplicates>,
-    last: Option<Box<[u8]>>,
-    /// Positions and origins of the rows written, in case the order breaks.
-    carried: Option<SpillWriter>,
-}
-
-/// Where rows end: in files, or among the duplicates.
-struct Output {
-    shape: Box<dyn Fn() -> FileShape + Send>,
-    files: Files,
-    columns: Vec<usize>,
-    losers: Option<SpillWriter>,
-    losers_path: PathBuf,
-    losers_schema: SchemaRef,
-    losers_count: u64,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -218,29 +181,17 @@ impl Encoder {
             let duplicates = (!key.is_empty()).then(|| Duplicates::new(Arc::clone(&order), on_duplicate));
             Route::Sorted(Box::new(SortedRoute { order, duplicates, last: None, carried: None }))
         };
-        let shape = {
-            let (table, schema, settings) = (table.clone(), Arc::clone(&schema), settings.clone());
-            let folder = Arc::clone(&folder);
-            move || FileShape {
-                table: table.clone(),
-                schema: Arc::clone(&schema),
-                sorted_by: sort.clone(),
-                metadata: metadata.clone(),
-                settings: settings.clone(),
-                folder: Arc::clone(&folder),
-            }
+        let shape = FileShape {
+            table: table.clone(),
+            schema: Arc::clone(&schema),
+            sorted_by: sort,
+            metadata,
+            settings: settings.clone(),
+            folder: Arc::clone(&folder),
         };
-        let output = Output {
-            files: Files::new(shape()),
-            shape: Box::new(shape),
-            columns: (0..schema.fields().len()).collect(),
-            losers: None,
-            losers_path: folder.path().join("duplicates.arrow"),
-            losers_schema,
-            losers_count: 0,
-        };
-        let (origins, settings) = (Vec::new(), settings.clone());
-        Ok(Self { schema, carried, key, policy: on_duplicate, settings, folder, origins, output, route, rows: 0 })
+        let output = Output::new(shape, losers_schema);
+        let (policy, sort_memory) = (on_duplicate, settings.sort_memory);
+        Ok(Self { schema, carried, key, policy, sort_memory, folder, origins: Vec::new(), output, route, rows: 0 })
     }
 
     /// Adds rows, which have the table's Arrow schema. `positions` says where in `source` each was, counted in `unit`;
@@ -349,12 +300,11 @@ impl Encoder {
     fn begin_sorting(&mut self, batch: RecordBatch) -> Result<(), Failure> {
         let Route::Sorted(mut route) = std::mem::replace(&mut self.route, Route::Straight) else { return Ok(()) };
         let held = route.duplicates.as_mut().and_then(Duplicates::take_held);
-        let written = self.output.take_written(route.carried.take(), &self.carried, &self.settings)?;
-        let memory = self.settings.sort_memory;
+        let written = self.output.take_written(route.carried.take(), &self.carried)?;
         let sorter = Sorter::new(
             Arc::clone(&route.order),
             Arc::clone(&self.carried),
-            memory,
+            self.sort_memory,
             self.folder.path().to_owned(),
             "rows",
         );
@@ -370,129 +320,6 @@ impl Encoder {
         self.route = Route::Sorting(Box::new(sorter), duplicates);
         Ok(())
     }
-}
-
-impl SortedRoute {
-    /// Writes a batch if it goes on where the last one ended; else gives it back.
-    fn push(
-        &mut self,
-        batch: RecordBatch,
-        folder: &Folder,
-        output: &mut Output,
-    ) -> Result<Option<RecordBatch>, Failure> {
-        let rows = self.order.rows(&batch)?;
-        let follows = self.last.as_deref().is_none_or(|last| last <= rows.row(0).data());
-        if !follows || !in_order(&rows) {
-            return Ok(Some(batch));
-        }
-        self.last = Some(rows.row(rows.num_rows() - 1).data().into());
-        let Some(duplicates) = &mut self.duplicates else {
-            output.files.write(&batch)?;
-            return Ok(None);
-        };
-        let Some(marked) = duplicates.push(batch)? else { return Ok(None) };
-        let (stay, lose) = part(marked)?;
-        let carried: Vec<usize> = (output.columns.len()..stay.num_columns()).collect();
-        let carried = project(&stay, &carried)?;
-        let spill = match &mut self.carried {
-            Some(spill) => spill,
-            none => none.insert(SpillWriter::create(folder.path().join("carried.arrow"), &carried.schema())?),
-        };
-        spill.write(&carried)?;
-        output.write_parted(&stay, lose)?;
-        Ok(None)
-    }
-}
-
-impl Output {
-    fn write(&mut self, marked: Marked) -> Result<(), Failure> {
-        let (stay, lose) = part(marked)?;
-        self.write_parted(&stay, lose)
-    }
-
-    fn write_parted(&mut self, stay: &RecordBatch, lose: Option<RecordBatch>) -> Result<(), Failure> {
-        if let Some(lose) = lose {
-            let columns: Vec<usize> = (0..self.losers_schema.fields().len()).collect();
-            let lose = project(&lose, &columns)?;
-            self.losers_count += lose.num_rows() as u64;
-            let losers = match &mut self.losers {
-                Some(losers) => losers,
-                none => none.insert(SpillWriter::create(self.losers_path.clone(), &self.losers_schema)?),
-            };
-            // Their JSON texts are made a batch at a time.
-            for from in (0..lose.num_rows()).step_by(BATCH_ROWS) {
-                losers.write(&lose.slice(from, BATCH_ROWS.min(lose.num_rows() - from)))?;
-            }
-        }
-        self.files.write(&project(stay, &self.columns)?)
-    }
-
-    fn write_sorted(&mut self, sorter: Sorter, duplicates: Option<Duplicates>) -> Result<(), Failure> {
-        let Some(mut duplicates) = duplicates else {
-            return sorter.finish()?.try_for_each(|batch| self.write((batch?, None)));
-        };
-        for batch in sorter.finish()? {
-            if let Some(marked) = duplicates.push(batch?)? {
-                self.write(marked)?;
-            }
-        }
-        duplicates.finish().into_iter().try_for_each(|marked| self.write(marked))
-    }
-
-    /// The rows written so far as a sorted run; nothing is written afterwards.
-    fn take_written(
-        &mut self,
-        carried: Option<SpillWriter>,
-        schema: &SchemaRef,
-        settings: &EncodeSettings,
-    ) -> Result<Option<Source>, Failure> {
-        let files = std::mem::replace(&mut self.files, Files::new((self.shape)()));
-        let bytes = files.bytes();
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let files = files.finish()?;
-        // The new files take the same names: move the old ones out of their way.
-        let mut moved = std::collections::VecDeque::new();
-        for mut file in files {
-            let path = file.path.with_extension("run");
-            std::fs::rename(&file.path, &path).map_err(|error| spill::failed(&path, "write", &error))?;
-            file.path = path;
-            moved.push_back(file);
-        }
-        let rows: u64 = moved.iter().map(|file| file.rows).sum();
-        let row = (bytes / rows.max(1)).max(1) as usize;
-        let batch_rows = (settings.sort_memory / 128 / row).clamp(1, BATCH_ROWS);
-        let carried = carried.map(SpillWriter::finish).transpose()?;
-        let schema = Arc::clone(schema);
-        Ok(Some(Source::Written(Box::new(Reread { schema, files: moved, carried, bytes, batch_rows }))))
-    }
-
-    /// The duplicates so far as a sorted run.
-    fn take_losers(&mut self) -> Result<Option<Source>, Failure> {
-        self.losers_count = 0;
-        let losers = self.losers.take().map(SpillWriter::finish).transpose()?;
-        self.losers_path.set_extension("again");
-        Ok(losers.map(Source::Spill))
-    }
-}
-
-/// The numbers of the rows that lose, from keys with row numbers.
-fn find_losers(keys: Sorter, mut duplicates: Duplicates) -> Result<RowSet, Failure> {
-    let mut losers = RowSet::default();
-    let mut note = |marked: Marked| -> Result<(), Failure> {
-        if let (_, Some(lose)) = part(marked)? {
-            let numbers = lose.columns().last().and_then(|column| column.as_primitive_opt::<UInt64Type>());
-            let numbers = numbers.ok_or_else(|| Failure::internal("keys lost their row numbers"))?;
-            numbers.values().iter().for_each(|row| losers.insert(*row));
-        }
-        Ok(())
-    };
-    for batch in keys.finish()? {
-        duplicates.push(batch?)?.into_iter().try_for_each(&mut note)?;
-    }
-    duplicates.finish().into_iter().try_for_each(&mut note)?;
-    Ok(losers)
 }
 
 fn narrow_schema(schema: &Schema, key: &[usize]) -> SchemaRef {

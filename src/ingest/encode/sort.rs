@@ -1,7 +1,13 @@
 //! Sorting with bounded memory: batches are kept until they fill the memory given, sorted, and spilled as a run; at the
 //! end the runs are merged. Stable: rows that compare equal stay in the order they came in.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arrow::{array::RecordBatch, compute::interleave_record_batch, datatypes::SchemaRef, row::Rows};
 
@@ -27,6 +33,27 @@ type Key = Box<[u8]>;
 /// Batches in order.
 pub(super) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Failure>> + Send>;
 
+/// Bytes held by all sorts of this process: an archive with thirty tables has thirty sorts under way at once, of which one
+/// is fed and the others keep what they have.
+static HELD_BY_ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// A sort's part of [`HELD_BY_ALL`].
+#[derive(Default)]
+struct Share(usize);
+
+impl Share {
+    fn grow(&mut self, bytes: usize) {
+        self.0 += bytes;
+        HELD_BY_ALL.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        HELD_BY_ALL.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 /// Sorts batches.
 pub(super) struct Sorter {
     order: Arc<Order>,
@@ -35,7 +62,7 @@ pub(super) struct Sorter {
     name: &'static str,
     memory: usize,
     held: Vec<(RecordBatch, Rows)>,
-    held_bytes: usize,
+    held_bytes: Share,
     /// Finished runs, in the order their rows came in.
     runs: Vec<Source>,
     /// The run that may still grow, and the key of its last row.
@@ -52,8 +79,8 @@ impl Sorter {
         folder: PathBuf,
         name: &'static str,
     ) -> Self {
-        let (held, held_bytes) = Default::default();
-        Self { order, schema, folder, name, memory, held, held_bytes, runs: Vec::new(), open: None, files: 0 }
+        let (held, held_bytes, runs) = Default::default();
+        Self { order, schema, folder, name, memory, held, held_bytes, runs, open: None, files: 0 }
     }
 
     /// A sorter that has these sorted runs already, whose rows all came before.
@@ -68,17 +95,19 @@ impl Sorter {
             return Ok(());
         }
         let rows = self.order.rows(&batch)?;
-        self.held_bytes += memory_of(&batch) + rows.size() + batch.num_rows() * ROW_COST;
-        self.held_bytes += batch.num_columns() * COLUMN_COST;
+        let rows_bytes = rows.size() + batch.num_rows() * ROW_COST;
+        self.held_bytes.grow(memory_of(&batch) + rows_bytes + batch.num_columns() * COLUMN_COST);
         self.held.push((batch, rows));
-        if self.held_bytes >= self.memory { self.spill() } else { Ok(()) }
+        // Together, sorts may hold twice what one may; beyond that the one that is fed gives way, in runs not too small.
+        let crowded = HELD_BY_ALL.load(Ordering::Relaxed) >= 2 * self.memory && self.held_bytes.0 >= self.memory / 16;
+        if crowded || self.held_bytes.0 >= self.memory { self.spill() } else { Ok(()) }
     }
 
     /// All rows, in order.
     pub(super) fn finish(mut self) -> Result<Batches, Failure> {
         if self.runs.is_empty() && self.open.is_none() {
             let rows = self.batch_rows(self.held_size());
-            return Ok(Box::new(Held::new(self.held, rows)));
+            return Ok(Box::new(Held::new(self.held, rows, self.held_bytes)));
         }
         self.spill()?;
         self.close_run()?;
@@ -117,8 +146,7 @@ impl Sorter {
 
     fn spill(&mut self) -> Result<(), Failure> {
         let rows = self.batch_rows(self.held_size());
-        self.held_bytes = 0;
-        let held = Held::new(std::mem::take(&mut self.held), rows);
+        let held = Held::new(std::mem::take(&mut self.held), rows, std::mem::take(&mut self.held_bytes));
         let Some((first, last)) = held.ends() else { return Ok(()) };
         // Input that is sorted already grows one run, and nothing is left to merge.
         if self.open.as_ref().is_some_and(|(_, end)| *first < **end) {
@@ -149,7 +177,7 @@ impl Sorter {
 
     fn held_size(&self) -> Size {
         let rows = self.held.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
-        Size { rows, bytes: self.held_bytes as u64 }
+        Size { rows, bytes: self.held_bytes.0 as u64 }
     }
 
     /// Rows of a batch such that all runs of a merge, each with a batch in memory, stay within it.
@@ -167,15 +195,16 @@ struct Held {
     order: Vec<(u32, u32)>,
     at: usize,
     batch_rows: usize,
+    _bytes: Share,
 }
 
 impl Held {
-    fn new(held: Vec<(RecordBatch, Rows)>, batch_rows: usize) -> Self {
+    fn new(held: Vec<(RecordBatch, Rows)>, batch_rows: usize, bytes: Share) -> Self {
         let (batches, rows): (Vec<_>, Vec<_>) = held.into_iter().unzip();
         let follow =
             |(a, b): (&Rows, &Rows)| a.num_rows() == 0 || b.num_rows() == 0 || a.row(a.num_rows() - 1) <= b.row(0);
         if rows.iter().zip(rows.iter().skip(1)).all(follow) && rows.iter().all(in_order) {
-            return Self { batches, rows, order: Vec::new(), at: 0, batch_rows };
+            return Self { batches, rows, order: Vec::new(), at: 0, batch_rows, _bytes: bytes };
         }
         let mut keys: Vec<(u64, u32, u32)> = rows
             .iter()
@@ -188,7 +217,7 @@ impl Held {
             _ => std::cmp::Ordering::Equal,
         });
         let order = keys.into_iter().map(|(_, batch, at)| (batch, at)).collect();
-        Self { batches, rows, order, at: 0, batch_rows }
+        Self { batches, rows, order, at: 0, batch_rows, _bytes: bytes }
     }
 
     /// Keys of the first and last row.

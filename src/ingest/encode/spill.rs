@@ -98,14 +98,11 @@ impl Drop for Spill {
 
 /// Bytes of a batch's own values: a slice counts for what it shows.
 pub(super) fn memory_of(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|column| {
-            let data = column.to_data();
-            data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
-        })
-        .sum()
+    let columns = batch.columns().iter().map(|column| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    });
+    columns.sum::<usize>().max(1)
 }
 
 pub(super) fn failed(path: &Path, doing: &str, error: &dyn std::fmt::Display) -> Failure {
