@@ -2,15 +2,18 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod check;
 mod ingest;
+mod new;
+mod serve;
 mod shelf;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::IngestSettings,
+    config::{IngestSettings, ServeSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -50,6 +53,12 @@ struct Places {
 enum Command {
     /// Fetch datasets from upstream and publish new snapshots
     Ingest(IngestArguments),
+    /// Serve the store over HTTP
+    Serve(ServeArguments),
+    /// Validate a definition, ingest its sample into memory, compare with expected/, show schema and first rows
+    Check(CheckArguments),
+    /// Write a definition for a file or URL: format and schema are inferred from the bytes
+    New(NewArguments),
     /// List the definitions and what the store holds of them
     Datasets,
     /// List a dataset's snapshots, newest first
@@ -110,6 +119,51 @@ struct Crawl {
     backoff_ms: u64,
 }
 
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, env = "OPENSHELF_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Base of the URLs in answers, such as https://data.example.org; default: relative URLs
+    #[arg(long, env = "OPENSHELF_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Serve datasets whose license is `personal` beyond loopback too: only where everyone who reaches you may have them
+    #[arg(long)]
+    allow_personal: bool,
+    /// Fair limits per address
+    #[arg(long, env = "OPENSHELF_LIMITS", value_enum, default_value_t = Limits::On)]
+    limits: Limits,
+    /// Proxies whose X-Forwarded-For is believed: addresses, comma-separated
+    #[arg(long, env = "OPENSHELF_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<std::net::IpAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Limits {
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
+struct CheckArguments {
+    /// The dataset
+    dataset: DatasetId,
+    /// Write what the sample gives to expected/ instead of comparing; read every row before you commit it
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Debug, Args)]
+struct NewArguments {
+    /// Its name: lower-case letters, digits, `-`
+    dataset: DatasetId,
+    /// A file or an http(s) URL
+    #[arg(long)]
+    from: String,
+    #[command(flatten)]
+    crawl: Crawl,
+}
+
 impl Crawl {
     fn settings(&self) -> IngestSettings {
         let mut settings = IngestSettings::new(self.scratch.clone());
@@ -121,11 +175,26 @@ impl Crawl {
     }
 }
 
+impl ServeArguments {
+    fn settings(&self) -> ServeSettings {
+        ServeSettings {
+            listen: self.listen,
+            public_url: self.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            allow_personal: self.allow_personal,
+            limits: self.limits == Limits::On,
+            trusted_proxies: self.trusted_proxies.clone(),
+        }
+    }
+}
+
 /// Runs the command; the answer is the program's exit code.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let places = arguments.places;
     let result = match arguments.command {
         Command::Ingest(arguments) => ingest::run(&places, &arguments).await,
+        Command::Serve(arguments) => serve::run(&places, &arguments).await,
+        Command::Check(arguments) => check::run(&places, &arguments).await,
+        Command::New(arguments) => new::run(&places, &arguments).await,
         Command::Datasets => shelf::datasets(&places).await,
         Command::Snapshots { dataset } => shelf::snapshots(&places, &dataset).await,
         Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,

@@ -1,0 +1,45 @@
+//! `openshelf serve`: binds the address, says where it listens, serves until told to stop.
+
+use std::io::{IsTerminal, Write};
+
+use openshelf::http;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+use super::{CommandError, Places, ServeArguments};
+
+pub(super) async fn run(places: &Places, arguments: &ServeArguments) -> Result<u8, CommandError> {
+    log();
+    let store = places.open()?;
+    let settings = arguments.settings();
+    let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
+        CommandError::usage(format!("{} can't be listened on: {error}; choose another with --listen", settings.listen))
+    })?;
+    let address = listener.local_addr().map_err(|error| CommandError::internal(error.to_string()))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| CommandError::internal(error.to_string()))?;
+    println!("listening on http://{address}");
+    // Whoever started us may be waiting for this line.
+    std::io::stdout().flush().unwrap_or_default();
+    let shutdown = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    http::serve(listener, store, settings, chrono::Utc::now, shutdown)
+        .await
+        .map_err(|error| CommandError::internal(format!("the server ended: {error}")))?;
+    Ok(0)
+}
+
+/// Logs go to standard error: for people on a terminal, as JSON lines elsewhere. `RUST_LOG` sets what is told.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,openshelf=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = if std::io::stderr().is_terminal() { log.try_init() } else { log.json().flatten_event(true).try_init() };
+    // Only a second subscriber in one process fails here, and then the first one logs.
+    set.unwrap_or_default();
+}
