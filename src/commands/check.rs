@@ -54,7 +54,8 @@ pub(super) async fn ingest_sample(loaded: &Loaded) -> Result<(Store, Arc<Manifes
     let scratch = tempfile::tempdir().map_err(|error| CommandError::internal(format!("no scratch space: {error}")))?;
     let settings = IngestSettings::new(scratch.path().to_owned());
     let (store, progress) = (Store::in_memory(), Progress::silent());
-    let ingest = Ingest { store: &store, settings: &settings, progress: &progress, sample: true, now: chrono::Utc::now() };
+    let ingest =
+        Ingest { store: &store, settings: &settings, progress: &progress, sample: true, now: chrono::Utc::now() };
     let ended = run::run(ingest, loaded).await;
     if let Some(failure) = ended.failure {
         let mut error = CommandError::from(failure);
@@ -64,7 +65,8 @@ pub(super) async fn ingest_sample(loaded: &Loaded) -> Result<(Store, Arc<Manifes
         }
         return Err(error);
     }
-    let manifest = store.head(&loaded.id).await?.ok_or_else(|| CommandError::internal("the sample gave no snapshot"))?;
+    let manifest =
+        store.head(&loaded.id).await?.ok_or_else(|| CommandError::internal("the sample gave no snapshot"))?;
     Ok((store, manifest))
 }
 
@@ -108,12 +110,18 @@ fn write(path: &Path, rows: &[String]) -> Result<(), CommandError> {
 fn compare(path: &Path, rows: &[String], loaded: &Loaded) -> Result<(), String> {
     let place = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("{place}: {error}; look at the rows above, then write them down with `openshelf check {} --write`", loaded.id)
+        format!(
+            "{place}: {error}; look at the rows above, then write them down with `openshelf check {} --write`",
+            loaded.id
+        )
     })?;
     let expected: Vec<&str> = text.lines().collect();
     for (at, (expected, row)) in expected.iter().zip(rows).enumerate() {
         if expected != row {
-            return Err(format!("{place}:{}: the sample gives another row\n  expected {expected}\n  got      {row}", at + 1));
+            return Err(format!(
+                "{place}:{}: the sample gives another row\n  expected {expected}\n  got      {row}",
+                at + 1
+            ));
         }
     }
     if expected.len() != rows.len() {

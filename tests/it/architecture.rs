@@ -88,8 +88,11 @@ fn arrows_point_down_only() {
 #[test]
 fn every_top_level_module_is_on_the_map_and_the_map_names_nothing_else() {
     let map = fs::read_to_string(root().join("src/lib.rs")).expect("the map");
-    let there: BTreeSet<String> =
-        modules().into_iter().map(|(module, ..)| module).filter(|name| !["lib", "main"].contains(&name.as_str())).collect();
+    let there: BTreeSet<String> = modules()
+        .into_iter()
+        .map(|(module, ..)| module)
+        .filter(|name| !["lib", "main"].contains(&name.as_str()))
+        .collect();
     let named: BTreeSet<String> = map
         .lines()
         .filter_map(|line| line.strip_prefix("//! - `")?.split('`').next())
@@ -112,7 +115,11 @@ fn only_http_names_axum_and_only_the_fetcher_calls_out() {
         let code = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
         let uses = |name: &str| code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
         assert!(module == "http" || !uses("axum"), "{} names axum", path.display());
-        assert!(module == "http" || !code.contains("StatusCode::") || path.starts_with("ingest/fetch"), "{} names a status code", path.display());
+        assert!(
+            module == "http" || !code.contains("StatusCode::") || path.starts_with("ingest/fetch"),
+            "{} names a status code",
+            path.display()
+        );
         let fetches = path.starts_with("ingest/fetch");
         assert!(fetches || !uses("reqwest"), "{} calls out", path.display());
     }
@@ -122,7 +129,8 @@ fn only_http_names_axum_and_only_the_fetcher_calls_out() {
 fn time_is_an_argument() {
     for (module, path, text) in modules() {
         let reads = text.contains("Utc::now()") || text.contains("SystemTime::now()");
-        let may = ["main", "commands"].contains(&module.as_str()) || path.ends_with("tests.rs") || path.starts_with("http");
+        let may =
+            ["main", "commands"].contains(&module.as_str()) || path.ends_with("tests.rs") || path.starts_with("http");
         assert!(!reads || may, "{} reads the clock", path.display());
     }
 }
@@ -136,7 +144,13 @@ fn no_dataset_is_named_in_the_code() {
         .collect();
     assert!(!datasets.is_empty(), "no definitions");
     for (_, path, text) in modules() {
-        let code: String = text.split("#[cfg(test)]").next().unwrap_or_default().lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code: String = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
         if path.to_string_lossy().contains("tests") {
             continue;
         }
