@@ -90,6 +90,21 @@ pub(super) struct Records<'a> {
     lines: u64,
     /// For fields that are not as they stand in the file.
     scratch: Vec<u8>,
+    /// The fields of the record last found, if it is special.
+    fields: Vec<Field>,
+}
+
+/// A field of a record with quotes or escapes in it.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    /// Where its text is, without its quotes.
+    start: usize,
+    end: usize,
+    quoted: bool,
+    /// Whether the text has escapes, or doubled quotes.
+    escaped: bool,
+    /// Whether something follows its closing quote.
+    trailed: bool,
 }
 
 /// What a look at the window gave.
@@ -106,7 +121,7 @@ impl<'a> Records<'a> {
         if memchr(b'\n', head).is_none() && memchr(b'\r', head).is_some() {
             dialect.terminator = b'\r';
         }
-        Ok(Self { window, dialect, lines: 0, scratch: Vec::new() })
+        Ok(Self { window, dialect, lines: 0, scratch: Vec::new(), fields: Vec::new() })
     }
 
     /// Passes over `count` lines, whatever is in them.
@@ -161,7 +176,7 @@ impl<'a> Records<'a> {
                 }
             }
             let line = self.lines + 1;
-            match self.dialect.look(window, eof) {
+            match self.dialect.look(window, eof, &mut self.fields) {
                 Look::Record { end, next, special } => {
                     self.window.check(end, format_args!("line {line}"))?;
                     let carriage = self.dialect.terminator == b'\n'
@@ -202,7 +217,7 @@ impl<'a> Records<'a> {
     pub(super) fn split(&mut self, found: &Found, mut field: impl FnMut(usize, &[u8], bool)) -> Result<usize, String> {
         let record = self.window.window().get(..found.length).unwrap_or_default();
         if found.special {
-            return self.dialect.split_special(record, &mut self.scratch, field);
+            return self.dialect.split_special(record, &self.fields, &mut self.scratch, field);
         }
         let (mut count, mut start) = (0, 0);
         let mut cut = |at: usize, width: usize| {
@@ -223,7 +238,7 @@ impl<'a> Records<'a> {
 impl Dialect {
     /// Where the record at the beginning of `window` ends.
     #[inline]
-    fn look(&self, window: &[u8], eof: bool) -> Look {
+    fn look(&self, window: &[u8], eof: bool, fields: &mut Vec<Field>) -> Look {
         let special = match (self.quote, self.escape) {
             (Some(quote), _) => memchr2(self.terminator, quote, window),
             (None, Some(escape)) => memchr2(self.terminator, escape, window),
@@ -233,61 +248,89 @@ impl Dialect {
             Some(at) if window.get(at) == Some(&self.terminator) => {
                 Look::Record { end: at, next: at + 1, special: false }
             }
-            Some(_) => self.look_special(window, eof),
+            Some(_) => self.look_special(window, eof, fields),
             None if eof => Look::Record { end: window.len(), next: window.len(), special: false },
             None => Look::More,
         }
     }
 
-    fn look_special(&self, window: &[u8], eof: bool) -> Look {
+    fn look_special(&self, window: &[u8], eof: bool, fields: &mut Vec<Field>) -> Look {
+        fields.clear();
         let mut at = 0;
         loop {
-            if self.quote.is_some() && window.get(at) == self.quote.as_ref() {
-                match self.closing(window, at + 1) {
-                    Some(close) if close + 1 < window.len() || eof => at = close + 1,
-                    None if eof => return Look::Unclosed,
-                    _ => return Look::More,
+            let quoted = self.quote.is_some() && window.get(at) == self.quote.as_ref();
+            let mut field = Field { start: at, end: at, quoted, escaped: false, trailed: false };
+            let mut behind = at;
+            if quoted {
+                let Some((close, escaped)) = self.closing(window, at + 1) else {
+                    return if eof { Look::Unclosed } else { Look::More };
+                };
+                // A quote at the very end of the window may yet turn out to be doubled.
+                if close + 1 == window.len() && !eof {
+                    return Look::More;
                 }
+                behind = close + 1;
+                (field.start, field.end, field.escaped) = (at + 1, close, escaped);
             }
-            match self.field_end(window, at) {
-                Some(end) if window.get(end) == Some(&self.terminator) => {
-                    return Look::Record { end, next: end + 1, special: true };
-                }
-                Some(end) => at = end + self.delimiter.len(),
-                None if eof => return Look::Record { end: window.len(), next: window.len(), special: true },
+            let (end, escapes) = self.field_end(window, behind);
+            field.escaped |= escapes && !quoted;
+            let end = match end {
+                Some(end) => end,
+                None if eof => window.len(),
                 None => return Look::More,
+            };
+            if quoted {
+                let trail = window.get(behind..end).unwrap_or_default();
+                field.trailed = !trail.iter().all(u8::is_ascii_whitespace);
+            } else {
+                field.end = end;
+            }
+            fields.push(field);
+            match window.get(end) {
+                None => return Look::Record { end, next: end, special: true },
+                Some(byte) if *byte == self.terminator => return Look::Record { end, next: end + 1, special: true },
+                Some(_) => at = end + self.delimiter.len(),
             }
         }
     }
 
-    /// The quote that closes a field whose text begins at `at`.
-    fn closing(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+    /// The quote that closes a field whose text begins at `at`, and whether quotes or escapes stand before it.
+    fn closing(&self, bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
         let quote = self.quote?;
+        let mut escaped = false;
         loop {
             let rest = bytes.get(at..)?;
             let found = at + memchr2(quote, self.escape.unwrap_or(quote), rest)?;
-            let escaped = bytes.get(found) != Some(&quote) || bytes.get(found + 1) == Some(&quote);
-            if !escaped {
-                return Some(found);
+            if bytes.get(found) == Some(&quote) && bytes.get(found + 1) != Some(&quote) {
+                return Some((found, escaped));
             }
+            escaped = true;
             at = found + 2;
         }
     }
 
-    /// The delimiter or line end that ends an unquoted stretch beginning at `at`.
-    fn field_end(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+    /// The delimiter or line end that ends an unquoted stretch beginning at `at`, and whether escapes stand before it.
+    #[inline]
+    fn field_end(&self, bytes: &[u8], mut at: usize) -> (Option<usize>, bool) {
         // Without quotes an escape stands before a delimiter or a line end that is data.
         let escape = if self.quote.is_none() { self.escape } else { None };
+        let (terminator, first, mark) = (self.terminator, self.first, escape.unwrap_or(self.first));
+        let mut escaped = false;
         loop {
-            let rest = bytes.get(at..)?;
-            let found = at + memchr3(self.terminator, self.first, escape.unwrap_or(self.first), rest)?;
+            let Some(rest) = bytes.get(at..) else { return (None, escaped) };
+            // Most fields are short: looking at each byte is then faster than setting up a search.
+            let near = rest.iter().take(16).position(|byte| *byte == first || *byte == terminator || *byte == mark);
+            let far = || Some(16 + memchr3(terminator, first, mark, rest.get(16..)?)?);
+            let Some(found) = near.or_else(far).map(|found| at + found) else { return (None, escaped) };
             let byte = bytes.get(found).copied();
             if escape.is_some() && byte == escape {
+                escaped = true;
                 at = found + 2;
-            } else if byte == Some(self.terminator)
-                || bytes.get(found..).is_some_and(|b| b.starts_with(&self.delimiter))
+            } else if byte == Some(terminator)
+                || self.delimiter.len() == 1
+                || bytes.get(found..).is_some_and(|bytes| bytes.starts_with(&self.delimiter))
             {
-                return Some(found);
+                return (Some(found), escaped);
             } else {
                 at = found + 1;
             }
@@ -297,42 +340,21 @@ impl Dialect {
     fn split_special(
         &self,
         record: &[u8],
+        fields: &[Field],
         scratch: &mut Vec<u8>,
         mut field: impl FnMut(usize, &[u8], bool),
     ) -> Result<usize, String> {
-        let (mut count, mut at) = (0, 0);
-        loop {
-            let quoted = self.quote.is_some() && record.get(at) == self.quote.as_ref();
-            let end;
-            if quoted {
-                let close = self.closing(record, at + 1).unwrap_or(record.len());
-                let text = record.get(at + 1..close).unwrap_or_default();
-                field(count, self.unescaped(text, scratch), true);
-                end = self.field_end(record, close + 1).unwrap_or(record.len());
-                let behind = record.get(close + 1..end).unwrap_or_default();
-                if behind.iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
-                    return Err(format!(
-                        "field {} goes on after its closing quote; a quote inside is doubled",
-                        count + 1
-                    ));
-                }
-            } else {
-                end = self.field_end(record, at).unwrap_or(record.len());
-                let text = record.get(at..end).unwrap_or_default();
-                match self.escape {
-                    // `\N` is null to those who write such files; the format's `null` says so, on the text as it stands.
-                    Some(escape) if self.quote.is_none() && !self.raw && text != [escape, b'N'] => {
-                        field(count, self.unescaped(text, scratch), false);
-                    }
-                    _ => field(count, text, false),
-                }
+        for (count, &Field { start, end, quoted, escaped, trailed }) in fields.iter().enumerate() {
+            if trailed {
+                return Err(format!("field {} goes on after its closing quote; a quote inside is doubled", count + 1));
             }
-            count += 1;
-            if end >= record.len() {
-                return Ok(count);
-            }
-            at = end + self.delimiter.len();
+            // The last field of a line that ends in `\r\n` was found with its `\r`.
+            let text = record.get(start..end.min(record.len())).unwrap_or_default();
+            // `\N` is null to those who write such files; the format's `null` says so, on the text as it stands.
+            let plain = !escaped || (!quoted && (self.raw || matches!(text, [_, b'N'])));
+            field(count, if plain { text } else { self.unescaped(text, scratch) }, quoted);
         }
+        Ok(fields.len())
     }
 
     /// Without the escapes before, and the doubling of, what is meant as it stands.

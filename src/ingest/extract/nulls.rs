@@ -47,7 +47,8 @@ impl Nulls {
     /// Whether `text` in column `column` means null.
     #[inline]
     pub(super) fn contains(&self, column: usize, text: &[u8]) -> bool {
-        self.tokens.iter().any(|token| token == text) && !self.own.get(column).copied().unwrap_or(false)
+        let same = |token: &Vec<u8>| token.len() == text.len() && token.first() == text.first() && token == text;
+        self.tokens.iter().any(same) && !self.own.get(column).copied().unwrap_or(false)
     }
 }
 

@@ -70,6 +70,7 @@ fn dialects() {
     assert_eq!(rows("delimiter = ';'\nquote = \"'\"", b"a;b\n'x;y';'it''s'\n"), [["x;y", "it's"]]);
     assert_eq!(rows("escape = '\\'", b"a,b\n\"x\\\"y\\\\\",\"p\"\"q\"\n"), [["x\"y\\", "p\"q"]]);
     assert_eq!(rows("quote = 'none'\nescape = '\\'\nnull = '\\N'", b"a,b\nx\\,y\\\nz,\\N\n"), [["x,y\nz", "~"]]);
+    assert_eq!(rows("quote = 'none'\nescape = '\\'", b"a,b\n,\\\\"), [["~", "\\"]]);
     assert_eq!(rows("delimiter = '§'", "a§b\n\"x§y\"§\n1§§\n1§2\n".as_bytes()), [["x§y", "~"], ["1", "2"]]);
     assert_eq!(rows("delimiter = ' '\nheader = false", b"en Main_Page 7 0\n"), [["en", "Main_Page", "7", "0"]]);
     assert_eq!(rows("", b"a,b\r1,2\r3,\"4\"\r"), [["1", "2"], ["3", "4"]]);

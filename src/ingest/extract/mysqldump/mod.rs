@@ -362,8 +362,11 @@ impl Dump<'_> {
     fn row(&mut self, row: &Row, places: &mut Option<Vec<usize>>, sink: &mut Sink<'_>) -> Result<(), Failure> {
         self.lexer.record += 1;
         let record = self.lexer.record;
-        let declared = if self.columns.is_empty() { positions(row.cells.len()) } else { self.declared() };
-        let builder = self.builder.get_or_insert_with(|| builder(declared));
+        let columns = &self.columns;
+        let builder = self.builder.get_or_insert_with(|| match columns.as_slice() {
+            [] => builder(positions(row.cells.len())),
+            columns => builder(columns.iter().map(|column| column.name.clone()).collect()),
+        });
         let width = places.as_ref().map_or(builder.names().len(), Vec::len);
         if row.fault.is_none() && row.cells.len() == width {
             for at in 0..width {
