@@ -1,6 +1,6 @@
 //! Every route, and the layers around them.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::{
     Router,
@@ -156,13 +156,17 @@ fn cors() -> CorsLayer {
             header::CONTENT_TYPE,
         ])
         .expose_headers(ours.map(HeaderName::from_static).into_iter().chain(exposed).collect::<Vec<_>>())
+        // Any origin gets the same answer, so caches need not tell origins apart.
+        .vary(Vec::<HeaderName>::new())
         .max_age(Duration::from_secs(86_400))
 }
 
+/// Addresses without variables: what a mistyped one may have meant.
+static PLAIN_ROUTES: LazyLock<Vec<String>> =
+    LazyLock::new(|| document().paths.paths.into_keys().filter(|path| !path.contains('{')).collect());
+
 async fn nothing_here(State(state): State<AppState>, uri: Uri) -> Problem {
-    let patterns: Vec<String> = document().paths.paths.into_keys().collect();
-    let near =
-        crate::query::names::nearest(uri.path(), patterns.iter().map(String::as_str).filter(|p| !p.contains('{')));
+    let near = crate::query::names::nearest(uri.path(), PLAIN_ROUTES.iter().map(String::as_str));
     let problem = Problem::new(Kind::RouteNotFound, format!("There is nothing at `{}`.", uri.path()));
     problem.hint(state.url(near.as_deref().unwrap_or("/openapi.json")))
 }

@@ -48,7 +48,7 @@ pub(in crate::http) async fn page(
             pre tabindex="0" { code { "openshelf ingest --all --sample" } }
         } @else {
             p .soft {
-                (heads.len()) " datasets, " (count(rows)) " rows, " (size(bytes)) " of Parquet. As JSON: "
+                (heads.len()) @if heads.len() == 1 { " dataset, " } @else { " datasets, " } (count(rows)) " rows, " (size(bytes)) " of Parquet. As JSON: "
                 a href=(state.url("/v1/datasets")) { code { "/v1/datasets" } }
             }
             ul .shelf {
@@ -68,12 +68,17 @@ fn entry(state: &AppState, head: &Manifest, file: Option<&str>, base: &str) -> M
         h2 { a href=(page) { (head.info.title) } }
         @if !head.info.description.is_empty() { p { (head.info.description) } }
         (facts(state, head))
-        details {
-            summary { "Read " code { (id) } " with curl, pandas, polars or DuckDB" }
-            @if let Some(table) = head.tables.first() {
+        @if let Some(table) = head.tables.first() {
+            details {
                 @match gate::access(state, head.license_of(table)) {
-                    Access::MetadataOnly => { (snippets::own_machine(id)) }
-                    Access::Open => { (snippets::shown(&snippets::lines(base, id, &table.name, file))) }
+                    Access::MetadataOnly => {
+                        summary { "Get " code { (id) } " onto your own machine" }
+                        (snippets::own_machine(id))
+                    }
+                    Access::Open => {
+                        summary { "Read " code { (id) } " with curl, pandas, polars or DuckDB" }
+                        (snippets::shown(&snippets::lines(base, id, &table.name, file)))
+                    }
                 }
             }
         }

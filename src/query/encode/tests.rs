@@ -133,8 +133,14 @@ fn an_answer_without_rows_still_has_its_frame() {
 }
 
 fn answered(batch: &RecordBatch, schema: &TableSchema, truncate: bool, wide: bool) -> Value {
-    let columns: Vec<_> =
-        schema.columns.iter().map(|column| OutputColumn { wide, ..OutputColumn::plain(column) }).collect();
+    let columns: Vec<_> = schema
+        .columns
+        .iter()
+        .map(|column| OutputColumn {
+            wide: wide && column.kind == crate::catalog::ColumnType::Int64,
+            ..OutputColumn::plain(column)
+        })
+        .collect();
     let head = answer::Head {
         dataset: "d",
         table: "t",
