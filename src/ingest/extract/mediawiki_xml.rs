@@ -80,7 +80,7 @@ pub(super) fn extract(
     reader: &mut dyn std::io::Read,
     sink: &mut Sink<'_>,
 ) -> Result<(), Failure> {
-    let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps);
+    let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps)?;
     let is_wanted = |name: &&&str| extraction.wanted.is_none_or(|wanted| wanted.contains(**name));
     let names = COLUMNS.iter().filter(is_wanted).map(|name| (*name).to_owned()).collect();
     let mut builder = RawBatchBuilder::new(names, CellKind::Text, "record");

@@ -39,7 +39,7 @@ pub(super) fn extract(
     reader: &mut dyn Read,
     sink: &mut Sink<'_>,
 ) -> Result<(), Failure> {
-    let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps);
+    let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps)?;
     let mut rows = JsonRows::new("record", extraction.wanted, extraction.caps);
     let mut names = Names { wanted: extraction.wanted, found: HashMap::new() };
     let wanted = RowPath::new(&format.row)?;
@@ -372,12 +372,24 @@ mod tests {
         assert!(run(&format("i"), bomb.as_bytes()).expect_err("a DTD").message.contains("DOCTYPE"));
         let deep = format!("{}{}", "<i>".repeat(100_000), "</i>".repeat(100_000));
         assert!(run(&format("i"), deep.as_bytes()).expect_err("deep").message.contains("deeper than 128"));
-        let latin = r#"<?xml version="1.0" encoding="ISO-8859-1"?><r/>"#;
-        assert!(run(&format("i"), latin.as_bytes()).expect_err("latin").message.contains("ISO-8859-1"));
+        let unknown = r#"<?xml version="1.0" encoding="klingon"?><r/>"#;
+        assert!(run(&format("i"), unknown.as_bytes()).expect_err("unknown").message.contains("`klingon`"));
         let mut setting = Setting::default();
         setting.caps.record_bytes = 1000;
         let long = format!("<r><i>{}</i></r>", "<a>x</a>".repeat(1000));
         assert!(setting.run(&format("i"), long.as_bytes()).expect_err("long").message.contains("1000 bytes"));
+    }
+
+    #[test]
+    fn declared_encodings_and_byte_order_marks_are_followed() {
+        let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><r><i><a>caf\xe9</a></i></r>";
+        assert_eq!(run(&format("i"), latin).expect("rows").rows(), [json!({"a": "caf\u{e9}"})]);
+        let text = "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-16\"?><r><i><a>caf\u{e9}</a></i></r>";
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(run(&format("i"), &wide).expect("rows").rows(), [json!({"a": "caf\u{e9}"})]);
+        assert_eq!(read("i", text).rows(), [json!({"a": "caf\u{e9}"})]);
+        let gathered = run(&format("i"), b"<r><i><a>\xff</a></i><i><a>ok</a></i></r>").expect("rows");
+        assert_eq!((gathered.rows(), gathered.broken().len()), (vec![json!({"a": "ok"})], 1));
     }
 
     #[test]

@@ -11,16 +11,17 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::read_failure;
+use super::{encoding::decoded, read_failure};
 use crate::{config::Caps, ingest::Failure};
 
 const READ_BYTES: usize = 256 << 10;
 
-const UTF8: [&[u8]; 4] = [b"utf-8", b"utf8", b"us-ascii", b"ascii"];
+/// Where an XML declaration must be, if there is one.
+const DECLARATION_BYTES: u64 = 256;
 
 /// The events of one document.
 pub(super) struct XmlEvents<'a> {
-    reader: Reader<Capped<BufReader<&'a mut dyn Read>>>,
+    reader: Reader<Capped<BufReader<Box<dyn Read + 'a>>>>,
     place: String,
     cap: usize,
     deepest: usize,
@@ -61,12 +62,19 @@ impl<R: BufRead> BufRead for Capped<R> {
 }
 
 impl<'a> XmlEvents<'a> {
-    /// The events of `reader`; `place` names it in messages.
-    pub(super) fn new(reader: &'a mut dyn Read, place: String, caps: &Caps) -> Self {
-        let inner = BufReader::with_capacity(READ_BYTES, reader);
+    /// The events of `reader`, read in the encoding that it declares; `place` names it in messages.
+    ///
+    /// # Errors
+    /// An unknown encoding (definition); read errors.
+    pub(super) fn new(reader: &'a mut dyn Read, place: String, caps: &Caps) -> Result<Self, Failure> {
+        let mut head = Vec::new();
+        reader.take(DECLARATION_BYTES).read_to_end(&mut head).map_err(|error| read_failure(error, &place))?;
+        let label = declared(&head);
+        let inner = decoded(io::Cursor::new(head).chain(reader), label.as_deref(), &place)?;
+        let inner = BufReader::with_capacity(READ_BYTES, inner);
         let mut reader = Reader::from_reader(Capped { inner, left: 0, cap: caps.record_bytes });
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, place, cap: caps.record_bytes, deepest: caps.depth, depth: 0, begun: false }
+        Ok(Self { reader, place, cap: caps.record_bytes, deepest: caps.depth, depth: 0, begun: false })
     }
 
     /// Bytes of the document passed so far.
@@ -104,17 +112,6 @@ impl<'a> XmlEvents<'a> {
             Event::DocType(text) if text.contains(&b'[') => {
                 return Err(self.failure("a DOCTYPE with declarations; DTDs are not processed, read it with a script"));
             }
-            Event::Decl(declaration) => {
-                if let Some(Ok(encoding)) = declaration.encoding()
-                    && !UTF8.iter().any(|name| encoding.eq_ignore_ascii_case(name))
-                {
-                    let encoding = encoding.escape_ascii();
-                    return Err(Failure::definition(format!(
-                        "{}: XML in {encoding}; only UTF-8 is read, convert it with a script",
-                        self.place
-                    )));
-                }
-            }
             _ => {}
         }
         Ok(event)
@@ -145,6 +142,18 @@ impl<'a> XmlEvents<'a> {
             Ok((attribute.key.into_inner(), value))
         })
     }
+}
+
+/// The encoding that an XML declaration names. One that can be read byte by byte is not in UTF-16, whatever it says.
+fn declared(head: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(head);
+    let declaration = head.trim_start_matches('\u{feff}').strip_prefix("<?xml")?;
+    let (declaration, _) = declaration.split_once("?>")?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let label = value.split(quote).nth(1)?;
+    (!label.to_ascii_lowercase().starts_with("utf")).then(|| label.to_owned())
 }
 
 /// Appends character data with its line ends as XML says they are read.
