@@ -4,9 +4,10 @@
 //! columns, values come in the types that CREATE TABLE declares.
 
 mod lexer;
+mod row;
 mod types;
 
-use std::{io::Read, ops::Range};
+use std::io::Read;
 
 use arrow::datatypes::DataType;
 
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::ingest::{Failure, definition::grammar::Mysqldump};
 use lexer::{Lexer, Token};
+use row::Row;
 
 /// Reads the rows of one table.
 ///
@@ -81,38 +83,6 @@ struct Dump<'a> {
 
 /// Names of tables kept for messages.
 const TABLES_KEPT: usize = 20;
-
-/// One row of values, before it is known to be whole.
-#[derive(Debug, Default)]
-struct Row {
-    bytes: Vec<u8>,
-    cells: Vec<Option<Range<usize>>>,
-    /// What is wrong with it.
-    fault: Option<String>,
-}
-
-impl Row {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.cells.clear();
-        self.fault = None;
-    }
-
-    fn push(&mut self, value: Option<&[u8]>) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.cells.push(value.map(|_| start..self.bytes.len()));
-    }
-
-    fn cell(&self, at: usize) -> Option<&[u8]> {
-        self.cells.get(at).cloned().flatten().and_then(|range| self.bytes.get(range))
-    }
-
-    fn shown(&self) -> Vec<u8> {
-        let cells: Vec<&[u8]> = (0..self.cells.len()).map(|at| self.cell(at).unwrap_or(b"NULL")).collect();
-        cells.join(b",".as_slice())
-    }
-}
 
 impl Dump<'_> {
     /// Passes over the rest of a statement.
@@ -288,7 +258,7 @@ impl Dump<'_> {
                 Token::Mark(b'(') => {}
                 token => return Err(self.unexpected(token, "`(`")),
             }
-            self.values(&mut row)?;
+            row.read(&mut self.lexer)?;
             self.row(&row, &mut places, sink)?;
             match self.lexer.next()? {
                 Token::Mark(b',') => {}
@@ -313,50 +283,6 @@ impl Dump<'_> {
 
     fn declared(&self) -> Vec<String> {
         self.columns.iter().map(|column| column.name.clone()).collect()
-    }
-
-    /// The values up to the closing bracket.
-    fn values(&mut self, row: &mut Row) -> Result<(), Failure> {
-        row.clear();
-        let (mut depth, mut value_read) = (0_u32, false);
-        loop {
-            let token = self.lexer.next()?;
-            match token {
-                Token::End => {
-                    return Err(Failure::upstream(format!("{}: cut off inside a row", self.lexer.position())));
-                }
-                Token::Mark(b')') if depth == 0 => return Ok(()),
-                Token::Mark(b')') => depth -= 1,
-                Token::Mark(b'(') => {
-                    depth += 1;
-                    row.fault.get_or_insert_with(|| "an expression in place of a value".to_owned());
-                }
-                _ if depth > 0 => {}
-                Token::Mark(b',') => value_read = false,
-                _ if value_read => {
-                    row.fault.get_or_insert_with(|| "an expression in place of a value".to_owned());
-                }
-                // A character set such as `_binary` stands before its string.
-                Token::Word if self.lexer.text.first() == Some(&b'_') => {}
-                Token::Word => {
-                    let value: Option<&[u8]> = match () {
-                        () if self.lexer.is("null") => None,
-                        () if self.lexer.is("true") => Some(b"1"),
-                        () if self.lexer.is("false") => Some(b"0"),
-                        () => Some(&self.lexer.text),
-                    };
-                    row.push(value);
-                    value_read = true;
-                }
-                Token::Name | Token::Mark(_) => {
-                    row.fault.get_or_insert_with(|| "an expression in place of a value".to_owned());
-                }
-                Token::Text | Token::Number | Token::Hex | Token::Bits => {
-                    row.push(Some(&self.lexer.text));
-                    value_read = true;
-                }
-            }
-        }
     }
 
     fn row(&mut self, row: &Row, places: &mut Option<Vec<usize>>, sink: &mut Sink<'_>) -> Result<(), Failure> {
