@@ -2,7 +2,10 @@
 
 use std::{
     fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use openshelf::ingest::definition::{self, Loaded};
@@ -131,6 +134,46 @@ fn the_guides_definitions_are_sound() {
         definition::parse(&text, "datasets/README.md", beside.path())
             .unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     }
+}
+
+/// Runs `openshelf check`; what it printed, and whether it was content.
+fn check(id: &str, datasets: &Path) -> (bool, String) {
+    let ended = Command::new(env!("CARGO_BIN_EXE_openshelf"))
+        .args(["check", id, "--datasets"])
+        .arg(datasets)
+        .output()
+        .expect("openshelf starts");
+    let said = [ended.stdout, ended.stderr].concat();
+    (ended.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn samples_give_the_golden_rows() {
+    for Loaded { id, .. } in all() {
+        let (fine, said) = check(id.as_str(), &folder());
+        assert!(fine, "{id}:\n{said}");
+    }
+}
+
+#[test]
+fn the_guides_script_works_as_it_says() {
+    let (guide, datasets) = (guide(), tempfile::tempdir().expect("a folder"));
+    let gauges = datasets.path().join("gauges");
+    for beside in ["sample", "expected"] {
+        fs::create_dir_all(gauges.join(beside)).expect("a folder");
+    }
+    let definition =
+        blocks(&guide, "toml").into_iter().find(|text| text.contains("./transform.py")).expect("its definition");
+    fs::write(gauges.join("dataset.toml"), definition).expect("the definition");
+    let script = gauges.join("transform.py");
+    fs::write(&script, &blocks(&guide, "python")[0]).expect("the script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("an executable script");
+    let file = fs::File::create(gauges.join("sample/gauges.txt.gz")).expect("the sample");
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    gzip.write_all(blocks(&guide, "text")[0].as_bytes()).and_then(|()| gzip.finish()).expect("the sample");
+    fs::write(gauges.join("expected/gauges.ndjson"), &blocks(&guide, "json")[0]).expect("the golden rows");
+    let (fine, said) = check("gauges", datasets.path());
+    assert!(fine, "{said}");
 }
 
 #[test]
