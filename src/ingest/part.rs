@@ -66,6 +66,8 @@ pub(super) struct PartTable {
     /// The first few reasons, for the run's message.
     pub(super) reasons: Vec<String>,
     pub(super) stderr: Vec<String>,
+    /// Which columns its rows had, where rows name their own.
+    pub(super) seen: Seen,
 }
 
 /// Reasons kept for the run's message.
@@ -134,7 +136,7 @@ pub(super) fn process(
         });
         result?;
         for (index, line) in lines {
-            let mut table = line.finish(part)?;
+            let mut table = line.finish()?;
             table.stderr.append(&mut stderr);
             done.push((index, table));
         }
@@ -233,11 +235,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn finish(mut self, part: &PartFiles) -> Result<PartTable, Failure> {
+    fn finish(mut self) -> Result<PartTable, Failure> {
         self.note_seen();
-        self.seen
-            .check(&self.columns.definitions)
-            .map_err(|failure| failure.context(format_args!("table `{}`, {}", self.table.table.name, part.name)))?;
         let mut encoded = self.encoder.finish()?;
         let mut any_rejects = self.misfits > 0;
         for batch in &mut encoded.duplicates {
@@ -254,6 +253,7 @@ impl<'a> Line<'a> {
             misfits: self.misfits,
             reasons: self.reasons,
             stderr: vec![],
+            seen: self.seen,
         })
     }
 }

@@ -8,11 +8,8 @@ use ulid::Ulid;
 use super::{Failure, definition::Loaded, encode::EncodedFile};
 use crate::{
     catalog::{DataFile, DatasetId, DatasetInfo, Gap, Manifest, SourceRecord, TableId, TableSnapshot},
-    store::{Area, Key, Store, StoreError},
+    store::{Area, Key, MANIFEST_FORMAT, Store, StoreError},
 };
-
-/// The format of manifests written by this version.
-const MANIFEST_FORMAT: u32 = 1;
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         Failure,
-        definition::{Loaded, grammar::ColumnDefinition},
+        definition::{
+            Loaded,
+            grammar::{ColumnDefinition, Table},
+        },
         fetch::Fetcher,
         infer::Inference,
+        normalize::Seen,
         part::{self, PartFiles, PartTable, Pipeline, TableColumns},
         plan::{self, SourcePlan, TablePlan},
         publish::{self, Findings, ReadyTable, Shelf},
@@ -50,6 +54,7 @@ struct Totals {
     read: u64,
     misfits: u64,
     reasons: Vec<String>,
+    seen: Seen,
 }
 
 /// Rows read before a table of which none fits ends the run early.
@@ -131,6 +136,7 @@ impl<'a> SourceRun<'a> {
         }
         for (index, total) in &self.totals {
             self.check_rejects(*index, total)?;
+            self.check_seen(*index, total)?;
         }
         Ok(any_new)
     }
@@ -191,6 +197,7 @@ impl<'a> SourceRun<'a> {
         let mut widened = false;
         for table in unnamed {
             let Some((definitions, schema)) = inferred.get(&table.index).cloned() else { continue };
+            let schema = keyed(table.table, &definitions, schema)?;
             widened |= table_in(before, table).is_some_and(|before| before.schema != schema);
             self.columns
                 .insert(table.index, TableColumns { definitions, schema, metadata: metadata(self.loaded, table) });
@@ -249,6 +256,7 @@ impl<'a> SourceRun<'a> {
             total.read += table.read;
             total.misfits += table.misfits;
             total.reasons.extend(table.reasons);
+            total.seen.join(&table.seen);
             // No number of good rows to come is likely to save a table of which nothing fits.
             if total.misfits == total.read && total.read > ENOUGH_MISFITS {
                 self.check_rejects(index, self.totals.get(&index).unwrap_or(&Totals::default()))?;
@@ -282,6 +290,17 @@ impl<'a> SourceRun<'a> {
             100.0 * threshold,
             first.join("; ")
         )))
+    }
+
+    /// A column that no row of this run had is a misspelled `from`, or upstream has dropped it.
+    fn check_seen(&self, index: usize, total: &Totals) -> Result<(), Failure> {
+        let (Some(table), Some(columns)) =
+            (self.plan.tables.iter().find(|table| table.index == index), self.columns.get(&index))
+        else {
+            return Ok(());
+        };
+        let seen = total.seen.check(&columns.definitions);
+        seen.map_err(|failure| failure.context(format_args!("table `{}`", table.table.name)))
     }
 
     /// The tables as they will be published: files of kept parts from the parent, of new parts from this run, in the
@@ -338,6 +357,30 @@ impl<'a> SourceRun<'a> {
         };
         Ok(ReadyTable { snapshot, area: table.area, files, rejects })
     }
+}
+
+/// The inferred columns as the table's keys make them: a primary key is never null and has a bloom filter.
+fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -> Result<TableSchema, Failure> {
+    let keys = table.primary_key.iter().chain(table.sort_key.iter().flatten());
+    for key in keys {
+        if schema.column(key).is_none() {
+            let known: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
+            return Err(Failure::definition(format!(
+                "table `{}`: its key names `{key}`, and the data has only {}",
+                table.name,
+                known.join(", ")
+            )));
+        }
+    }
+    let mut schema = schema;
+    for column in schema.columns.iter_mut().filter(|column| table.primary_key.contains(&column.name)) {
+        column.nullable = false;
+        column.bloom = definitions
+            .iter()
+            .find(|definition| definition.name == column.name)
+            .is_none_or(|definition| definition.bloom.unwrap_or(true));
+    }
+    Ok(schema)
 }
 
 /// A table as a snapshot has it, if nothing that shapes it has changed since.
