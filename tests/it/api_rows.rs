@@ -409,3 +409,34 @@ async fn a_damaged_file_aborts_or_fails_and_says_nothing_of_the_inside() {
     // The other file is still served.
     assert_eq!(ids(&shelf.json(&format!("{ROWS}?limit=2")).await), [0, 1]);
 }
+
+#[tokio::test]
+async fn an_error_after_the_first_byte_aborts_the_answer() {
+    let rows: Vec<Value> =
+        (0..30_000).map(|id| json!({"id": id, "text": format!("row {id} {}", "x".repeat(80))})).collect();
+    let table = TestTable::new("t", &[("id", "int64"), ("text", "utf8")]).file(&rows).file(&rows[..1]);
+    let shelf = TestShelf::builder().publish("big", table).serve().await;
+    let id = "big".parse().unwrap();
+    let head = shelf.store.head(&id).await.unwrap().unwrap();
+    let mut broken = (*head).clone();
+    let mut files = (*shelf.store.files(&head, &head.tables[0]).await.unwrap()).clone();
+    files.last_mut().unwrap().key = "big/data/t/gone.parquet".into();
+    let area = openshelf::store::Area::Open;
+    broken.tables[0].segments = shelf.store.put_segments(area, &id, &files).await.unwrap();
+    (broken.snapshot, broken.parent, broken.run) = (2, Some(1), "another".into());
+    shelf.store.publish(&broken).await.unwrap();
+    for format in ["ndjson", "csv", "arrow", "parquet"] {
+        for encoding in ["identity", "gzip"] {
+            let address = format!("/v1/datasets/big/tables/t/rows?format={format}&snapshot=2");
+            let response = shelf.get_with(&address, &[("accept-encoding", encoding)]).await;
+            // Parquet of this size is made whole before its first byte.
+            if response.status() == 200 {
+                assert!(response.bytes().await.is_err(), "{format} {encoding} ends as if it were whole");
+            } else {
+                assert_eq!((problem(response).await.0, format), (500, "parquet"));
+            }
+        }
+    }
+    let metrics = shelf.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("openshelf_broken_answers_total 6"), "{metrics}");
+}

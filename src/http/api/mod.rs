@@ -1,5 +1,6 @@
 //! The routes for programs, one file per noun.
 
+mod asked;
 pub(super) mod data;
 pub(super) mod datasets;
 pub(super) mod files;

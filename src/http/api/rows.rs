@@ -1,6 +1,6 @@
 //! `/v1/datasets/{dataset}/tables/{table}/rows`: a slice of a table in one of five formats.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::State,
@@ -12,7 +12,10 @@ use crate::{
     catalog::{DataFile, License, TableSchema},
     http::{
         answer::not_modified,
-        api::{data_links, link, name_snapshot},
+        api::{
+            asked::{self, Asked},
+            data_links, link, name_snapshot,
+        },
         cache::CachePolicy,
         etag::ETag,
         gate,
@@ -23,27 +26,11 @@ use crate::{
         state::AppState,
     },
     query::{
-        Slice, SliceRequest, bounds,
+        bounds,
         encode::{Encoder, Format, OutputColumn, json},
-        filters,
         scan::{self, Scan, TableSource},
     },
 };
-
-/// Rows of a JSON answer by default, and at most.
-const JSON_ROWS: (u64, u64) = (100, 10_000);
-
-/// Parameters that are built.
-const KNOWN: [&str; 8] = ["select", "where", "offset", "limit", "snapshot", "format", "count", "truncate"];
-
-/// Parameters that are reserved, and what works instead until they are built.
-const RESERVED: [(&str, &str); 5] = [
-    ("order_by", "rows come in the physical order of the snapshot, which is stable; sort them where you read them"),
-    ("cursor", "follow `next`, which is pinned to the snapshot it began in"),
-    ("sample", "`offset` reaches any row at the same cost, so draw row numbers below the table's `rows`"),
-    ("seed", "`offset` reaches any row at the same cost, so draw row numbers below the table's `rows`"),
-    ("dry_run", "the answer's `Openshelf-Scanned-Bytes` says what was read; `limit=1` is a cheap try"),
-];
 
 /// Rows of a table, or of its rejects.
 #[derive(Debug)]
@@ -123,17 +110,6 @@ async fn rows_of(state: &AppState, path: &PathParams, params: &Params) -> Result
     })
 }
 
-/// What was asked for, checked.
-struct Asked {
-    slice: Slice,
-    format: Format,
-    limit: Option<u64>,
-    count: &'static str,
-    truncate: bool,
-    /// The parameters that make up the rows, in one normal form, without `offset` and `snapshot`.
-    canonical: Vec<(&'static str, String)>,
-}
-
 /// Answers a slice of a table or of its rejects.
 pub(super) async fn answer(
     state: &AppState,
@@ -145,7 +121,8 @@ pub(super) async fn answer(
     let manifest = Arc::clone(&subject.published.manifest);
     let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, subject.table));
     let here = format!("{described}/{}", subject.what);
-    let asked = read(params, &subject.schema, headers).map_err(|problem| with_hint(problem, &here, &described))?;
+    let asked =
+        asked::read(params, &subject.schema, headers).map_err(|problem| with_hint(problem, &here, &described))?;
 
     let total: u64 = subject.files.iter().map(|file| file.rows).sum();
     let policy = match *method {
@@ -198,133 +175,6 @@ pub(super) async fn answer(
     }
     data_links(&mut response, state, &manifest, &subject.license, &described);
     Ok(response)
-}
-
-/// Checks every parameter; nothing is guessed.
-fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -> Result<Asked, Problem> {
-    let mut conditions = BTreeMap::new();
-    let mut plain = Vec::new();
-    for (name, value) in params.iter() {
-        if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
-            return Err(Problem::new(Kind::NotBuiltYet, format!("`{name}` is not built yet; instead: {instead}.")));
-        }
-        if filters::split(name).is_some() && !KNOWN.contains(&name) {
-            let condition = filters::condition(name, value, schema)?;
-            if conditions.insert(name, condition).is_some() {
-                return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
-            }
-        } else {
-            plain.push(name);
-        }
-    }
-    params.clone().without(|name| !plain.contains(&name)).only(&KNOWN)?;
-
-    let format = format(params, headers)?;
-    let offset = params.number("offset", 0)?.unwrap_or(0);
-    let given = params.number("limit", 1)?;
-    let limit = match (format, given) {
-        (Format::Json, None) => Some(JSON_ROWS.0),
-        (Format::Json, Some(limit)) if limit > JSON_ROWS.1 => {
-            return Err(Problem::new(
-                Kind::LimitTooLarge,
-                format!(
-                    "`limit` is {limit}; a JSON answer holds at most {} rows. Other formats have no such bound.",
-                    JSON_ROWS.1
-                ),
-            ));
-        }
-        (_, given) => given,
-    };
-    let count = params.word("count", &["none", "estimate", "exact"])?.unwrap_or("none");
-    let truncate = params.word("truncate", &["0", "1"])?.unwrap_or("1") == "1";
-
-    // First by itself, so that places in its faults are those of what was written.
-    let request = SliceRequest { select: params.get("select"), where_: params.get("where"), offset, limit };
-    let mut slice = Slice::new(&request, schema)?;
-    if !conditions.is_empty() {
-        let mut parts: Vec<String> = params.get("where").map(|text| format!("({text}\n)")).into_iter().collect();
-        parts.extend(conditions.into_values());
-        slice = Slice::new(&SliceRequest { where_: Some(&parts.join(" and ")), ..request }, schema)?;
-    }
-    if count == "estimate" && slice.predicate.is_some() {
-        return Err(Problem::new(
-            Kind::NotBuiltYet,
-            "`count=estimate` with a condition is not built yet; `count=exact` reads the condition's columns and counts.",
-        ));
-    }
-    if format == Format::Json && slice.predicate.is_some() {
-        // One more than is shown, to know whether there is a next page.
-        slice.limit = limit.map(|limit| limit + 1);
-    }
-    let mut canonical = Vec::new();
-    if params.get("select").is_some() {
-        let names =
-            slice.schema(schema).columns.iter().map(|c| crate::query::names::quoted(&c.name)).collect::<Vec<_>>();
-        canonical.push(("select", names.join(",")));
-    }
-    if let Some(predicate) = &slice.predicate {
-        canonical.push(("where", predicate.text().to_owned()));
-    }
-    if let Some(limit) = limit {
-        canonical.push(("limit", limit.to_string()));
-    }
-    canonical.push(("format", format.name().to_owned()));
-    if count != "none" {
-        canonical.push(("count", count.to_owned()));
-    }
-    if !truncate {
-        canonical.push(("truncate", "0".to_owned()));
-    }
-    Ok(Asked { slice, format, limit, count, truncate, canonical })
-}
-
-/// By `format`, else by the best of `Accept`.
-fn format(params: &Params, headers: &HeaderMap) -> Result<Format, Problem> {
-    let names = Format::ALL.map(Format::name);
-    if let Some(given) = params.get("format") {
-        return Format::ALL.into_iter().find(|format| format.name() == given).ok_or_else(|| {
-            let near = crate::query::names::nearest(given, names.into_iter());
-            let near = near.map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
-            Problem::new(Kind::NotAcceptable, format!("`format` is `{given}`; it takes {}.{near}", names.join(", ")))
-        });
-    }
-    let accepted: Vec<&str> = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .collect();
-    if accepted.iter().all(|range| range.trim().is_empty()) {
-        return Ok(Format::Json);
-    }
-    let mut best: Option<(f32, Format)> = None;
-    for range in &accepted {
-        let mut parts = range.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts
-            .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-            .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
-        let format = match media.as_str() {
-            "application/json" | "application/*" | "*/*" => Format::Json,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
-                Format::Ndjson
-            }
-            "text/csv" | "text/*" => Format::Csv,
-            "application/vnd.apache.arrow.stream" => Format::Arrow,
-            "application/vnd.apache.parquet" => Format::Parquet,
-            _ => continue,
-        };
-        // A browser accepts pages first and anything else after; anything is JSON.
-        if quality > 0.0 && best.is_none_or(|(known, _)| quality > known) {
-            best = Some((quality, format));
-        }
-    }
-    best.map(|(_, format)| format).ok_or_else(|| {
-        Problem::new(
-            Kind::NotAcceptable,
-            format!("`Accept: {}` names no format there is; they are {}.", accepted.join(","), names.join(", ")),
-        )
-    })
 }
 
 /// Every faulty request is told an address that works.
