@@ -9,7 +9,7 @@ use std::{
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{CellKind, RawBatchBuilder, Sink};
+use super::{CellKind, RawBatchBuilder, Sink, is_wanted};
 use crate::{config::Caps, ingest::Failure};
 
 /// The column of rows that are no objects.
@@ -106,7 +106,7 @@ impl<'a> JsonRows<'a> {
             return *known;
         }
         // `$key` is ours, whatever upstream's names are that somebody wants.
-        if !(name.starts_with('$') || names.wanted.is_none_or(|wanted| wanted.contains(name))) {
+        if !(name.starts_with('$') || is_wanted(names.wanted, name)) {
             if names.index.len() < MOST_REMEMBERED {
                 names.index.insert(name.to_owned(), None);
             }

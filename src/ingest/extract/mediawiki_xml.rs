@@ -8,7 +8,7 @@
 use quick_xml::events::{BytesStart, Event};
 
 use super::{
-    CellKind, Extraction, RawBatchBuilder, Sink,
+    CellKind, Extraction, RawBatchBuilder, Sink, is_wanted,
     xml_events::{XmlEvents, append_reference, append_text},
 };
 use crate::ingest::Failure;
@@ -81,8 +81,7 @@ pub(super) fn extract(
     sink: &mut Sink<'_>,
 ) -> Result<(), Failure> {
     let mut events = XmlEvents::new(reader, extraction.place(), extraction.caps)?;
-    let is_wanted = |name: &&&str| extraction.wanted.is_none_or(|wanted| wanted.contains(**name));
-    let names = COLUMNS.iter().filter(is_wanted).map(|name| (*name).to_owned()).collect();
+    let names = COLUMNS.into_iter().filter(|name| is_wanted(extraction.wanted, name)).map(str::to_owned).collect();
     let mut builder = RawBatchBuilder::new(names, CellKind::Text, "record");
     let mut record = Record::default();
     let mut path = vec![Within::Document];

@@ -95,6 +95,14 @@ impl Extraction<'_> {
     }
 }
 
+/// Whether an upstream name is needed. Columns are found in any case, so names are wanted in any case.
+fn is_wanted(wanted: Option<&BTreeSet<String>>, name: &str) -> bool {
+    wanted.is_none_or(|wanted| {
+        let lower = name.to_lowercase();
+        wanted.contains(name) || wanted.iter().any(|other| other.to_lowercase() == lower)
+    })
+}
+
 /// Where batches go, in order.
 pub type Sink<'a> = dyn FnMut(RawBatch) -> Result<(), Failure> + 'a;
 

@@ -1,10 +1,6 @@
 //! Record batches of upstream's to raw batches: what Parquet and Arrow have in common.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
@@ -12,7 +8,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 
-use super::{Extraction, RawBatch, RawColumn, Sink};
+use super::{Extraction, RawBatch, RawColumn, Sink, is_wanted};
 use crate::{catalog::ColumnType, ingest::Failure};
 
 /// Rows of a batch at most.
@@ -41,9 +37,7 @@ impl TypedRows {
         let (mut names, mut columns, mut known) = (Vec::new(), Vec::new(), HashSet::new());
         for (at, field) in schema.fields().iter().enumerate() {
             let name = field.name();
-            // Columns are found in any case, so they are wanted in any case.
-            let wanted = |wanted: &BTreeSet<String>| wanted.iter().any(|other| other.eq_ignore_ascii_case(name));
-            if !extraction.wanted.is_none_or(wanted) {
+            if !is_wanted(extraction.wanted, name) {
                 continue;
             }
             if ColumnType::from_arrow(field.data_type()).is_none() {

@@ -18,7 +18,7 @@ use quick_xml::events::{BytesStart, Event};
 use serde_json::Value;
 
 use super::{
-    Extraction, Sink,
+    Extraction, Sink, is_wanted,
     json_rows::JsonRows,
     xml_events::{XmlEvents, append_reference, append_text},
 };
@@ -157,7 +157,7 @@ impl Names<'_> {
         }
         let name = local_path(&path);
         if !wanted.contains(&name) {
-            return Ok(None);
+            return Ok(is_wanted(self.wanted, &path).then_some(path));
         }
         match self.found.get(&name) {
             Some(known) if *known != path => Err(Failure::definition(format!(

@@ -1,7 +1,7 @@
 //! GeoJSON feature collections (RFC 7946): one row per feature.
 //!
 //! A row has `id`, every property under its own name, and of a Point `longitude`, `latitude` and (with a third coordinate)
-//! `depth`; other geometries are column `geometry`, as JSON. Where a property already has one of these names it keeps it
+//! `depth`; other geometries are column `geometry`, as JSON, and so is every geometry where a column asks for `geometry`. Where a property already has one of these names it keeps it
 //! and ours is called `feature_id`, `feature_longitude` and so on. That is decided once a document, from its first
 //! features; a feature further on that brings such a property for the first time is a broken row, because its value would
 //! stand in a column that means something else.
@@ -103,11 +103,12 @@ pub(super) fn features(
         waiting.push(text);
         more = scan.another(b']')?;
     }
-    let names = own_names(&waiting);
+    let always = extraction.wanted.is_some_and(|wanted| wanted.contains("geometry"));
+    let own = Own { names: own_names(&waiting), always, deepest: extraction.caps.depth };
     let mut record = 0;
     for text in waiting {
         record += 1;
-        row(record, &text, &names, rows, extraction.caps.depth);
+        row(record, &text, &own, rows);
         rows.flush_if_full(sink)?;
     }
     let mut text = Vec::new();
@@ -115,11 +116,21 @@ pub(super) fn features(
         record += 1;
         text.clear();
         scan.value(Some(&mut text))?;
-        row(record, &text, &names, rows, extraction.caps.depth);
+        row(record, &text, &own, rows);
         rows.flush_if_full(sink)?;
         more = scan.another(b']')?;
     }
     Ok(())
+}
+
+/// What is ours in a row.
+struct Own {
+    /// Names of id, longitude, latitude, depth and geometry.
+    names: [String; 5],
+    /// Every geometry is asked for, those of points too.
+    always: bool,
+    /// Deepest nesting.
+    deepest: usize,
 }
 
 /// Our column names: those no property of these features has.
@@ -146,33 +157,33 @@ fn keys(properties: &RawValue) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn row(record: u64, text: &[u8], names: &[String; 5], rows: &mut JsonRows<'_>, depth: usize) {
-    match cells(text, names, rows, depth) {
+fn row(record: u64, text: &[u8], own: &Own, rows: &mut JsonRows<'_>) {
+    match cells(text, own, rows) {
         Ok(()) => rows.end_row(record),
         Err(reason) => rows.broken_row(record, reason, text),
     }
 }
 
-fn cells(text: &[u8], names: &[String; 5], rows: &mut JsonRows<'_>, deepest: usize) -> Result<(), String> {
-    let [id, longitude, latitude, depth, other] = names;
-    check_depth(text, deepest)?;
+fn cells(text: &[u8], own: &Own, rows: &mut JsonRows<'_>) -> Result<(), String> {
+    let [id, longitude, latitude, depth, whole] = &own.names;
+    check_depth(text, own.deepest)?;
     let feature: Feature<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if let Some(value) = feature.id {
         rows.cell(id, value.get().as_bytes());
     }
     if let Some(properties) = feature.properties {
-        if let Some(name) = names.iter().find(|name| has_key(properties, name)) {
+        if let Some(name) = own.names.iter().find(|name| has_key(properties, name)) {
             return Err(format!("property `{name}` first appears here, where that is the name of a column of ours"));
         }
         rows.object(properties.get().as_bytes()).map_err(|error| format!("properties: {error}"))?;
     }
     if let Some(geometry) = feature.geometry {
-        if let Some(point) = point(geometry) {
-            for (name, coordinate) in [longitude, latitude, depth].into_iter().zip(point) {
-                rows.cell(name, coordinate.get().as_bytes());
-            }
-        } else {
-            rows.cell(other, geometry.get().as_bytes());
+        let point = point(geometry);
+        if own.always || point.is_none() {
+            rows.cell(whole, geometry.get().as_bytes());
+        }
+        for (name, coordinate) in [longitude, latitude, depth].into_iter().zip(point.unwrap_or_default()) {
+            rows.cell(name, coordinate.get().as_bytes());
         }
     }
     Ok(())

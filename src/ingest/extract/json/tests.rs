@@ -132,6 +132,11 @@ fn geojson_gives_id_properties_and_coordinates() {
         assert_eq!(gathered.rows(), expected);
         assert_eq!(gathered.texts("latitude")[0].as_deref(), Some("33.10"));
     }
+    let text = format!(r#"{{"type":"FeatureCollection","features":{FEATURES}}}"#);
+    let gathered =
+        Setting::default().wanted(&["geometry", "latitude"]).run(&format(None), text.as_bytes()).expect("rows");
+    let point = json!({"type": "Point", "coordinates": [-116.5, 33.1, 2.0]});
+    assert_eq!(gathered.rows()[0], json!({"geometry": point, "latitude": 33.1}));
     assert_eq!(read(r#"{"type":"FeatureCollection","features":[]}"#).count(), 0);
     assert_eq!(
         run(&format(Some("/features")), format!("{{\"features\":{FEATURES}}}").as_bytes()).expect("rows").count(),
