@@ -1,7 +1,7 @@
 //! Slices of published tables: validated against the schema, planned over files and pages, scanned as batches, encoded.
 //!
 //! Owns what a slice means and which bytes it takes. Knows no HTTP (no status codes, no headers) and nothing about how
-//! snapshots come to be. The way of a slice: [`SliceRequest`] → [`Slice`] (every name and number checked) → [`scan::scan`]
+//! snapshots come to be. The way of a slice: [`SliceRequest`] → [`Slice`] (every name and number checked) → [`scan::Scan`]
 //! (whole files, row groups and pages left out) → [`RecordBatch`](arrow::array::RecordBatch)es → [`encode`].
 
 pub mod bounds;
