@@ -210,11 +210,19 @@ impl Normalizer {
             return Ok(());
         }
         for column in &mut self.columns {
-            let mut found = column
+            let found = column
                 .candidates
                 .iter()
                 .filter_map(|from| bind::find(from, &raw.names, &self.origin.variables, self.by_order, raw.sparse));
-            column.found = if raw.sparse { found.collect() } else { found.next().into_iter().collect() };
+            column.found.clear();
+            for found in found {
+                // Whether a pointer leads anywhere is known row by row; a column or a variable is there or not.
+                let settled = !raw.sparse && !matches!(found, Found::Pointer(..));
+                column.found.push(found);
+                if settled {
+                    break;
+                }
+            }
             if column.found.iter().any(|found| !matches!(found, Found::Pointer(..))) {
                 self.seen.columns.insert(column.definition.name.clone());
             }
@@ -240,17 +248,14 @@ impl Bound {
         let cells: Vec<Cells> = self
             .found
             .iter()
-            .map(|found| match found {
-                Found::Column(at) => raw.columns.get(*at).map_or_else(|| cells::no_cells(raw.rows), Cells::from),
-                Found::Pointer(at, tokens) => match raw.columns.get(*at) {
-                    Some(column) => {
-                        let (cells, anywhere) = Cells::from(column).point(tokens, faults);
-                        pointed |= anywhere;
-                        cells
-                    }
-                    None => cells::no_cells(raw.rows),
-                },
-                Found::Constant(text) => repeated(text, raw.rows),
+            .filter_map(|found| match found {
+                Found::Column(at) => raw.columns.get(*at).map(Cells::from),
+                Found::Pointer(at, tokens) => {
+                    let (cells, anywhere) = Cells::from(raw.columns.get(*at)?).point(tokens, faults);
+                    pointed |= anywhere;
+                    anywhere.then_some(cells)
+                }
+                Found::Constant(text) => Some(repeated(text, raw.rows)),
             })
             .collect();
         match Cells::first_of(&cells) {
