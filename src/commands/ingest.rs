@@ -1,7 +1,8 @@
 //! `openshelf ingest`: one run after another, each told as it goes.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, pin::pin};
 
+use futures::{FutureExt, future::FusedFuture};
 use openshelf::{
     catalog::{Blame, Outcome},
     ingest::{
@@ -11,7 +12,7 @@ use openshelf::{
     },
 };
 
-use super::{CommandError, IngestArguments, Places, exit_code};
+use super::{CommandError, IngestArguments, Places, asked_to_end, exit_code};
 
 pub(super) async fn run(places: &Places, arguments: &IngestArguments) -> Result<u8, CommandError> {
     let settings = arguments.crawl.settings();
@@ -45,11 +46,15 @@ pub(super) async fn run(places: &Places, arguments: &IngestArguments) -> Result<
     } else {
         Progress::lines()
     };
+    let mut stop = pin!(asked_to_end()?.fuse());
     let mut worst = 0;
     for loaded in &loaded {
+        if stop.is_terminated() {
+            break;
+        }
         let (sample, now) = (arguments.sample, chrono::Utc::now());
         let ingest = Ingest { store: &store, settings: &settings, progress: &progress, sample, now };
-        let ended = openshelf::ingest::run::run(ingest, loaded).await;
+        let ended = openshelf::ingest::run::run_until(ingest, loaded, &mut stop).await;
         say(arguments.json, loaded, &ended)?;
         worst = worse(worst, ended.failure.as_ref().map_or(0, exit_code));
     }

@@ -17,6 +17,7 @@ use openshelf::{
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Openshelf mirrors public datasets: it fetches what upstreams publish, turns it into Parquet snapshots and serves any
 /// slice of them over HTTP.
@@ -260,6 +261,17 @@ impl From<Faults> for CommandError {
         let noun = if count == 1 { "fault" } else { "faults" };
         Self::usage(format!("{count} {noun} in the definition\n{faults}"))
     }
+}
+
+/// Ready when someone asks the program to end: Ctrl-C, or SIGTERM as service managers send it.
+fn asked_to_end() -> Result<impl Future<Output = ()>, CommandError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| CommandError::internal(error.to_string()))?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 impl Places {

@@ -3,13 +3,10 @@
 use std::io::{IsTerminal, Write};
 
 use openshelf::http;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandError, Places, ServeArguments};
+use super::{CommandError, Places, ServeArguments, asked_to_end};
 
 pub(super) async fn run(places: &Places, arguments: &ServeArguments) -> Result<u8, CommandError> {
     log();
@@ -19,16 +16,10 @@ pub(super) async fn run(places: &Places, arguments: &ServeArguments) -> Result<u
         CommandError::usage(format!("{} can't be listened on: {error}; choose another with --listen", settings.listen))
     })?;
     let address = listener.local_addr().map_err(|error| CommandError::internal(error.to_string()))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| CommandError::internal(error.to_string()))?;
+    let shutdown = asked_to_end()?;
     println!("listening on http://{address}");
     // Whoever started us may be waiting for this line.
     std::io::stdout().flush().unwrap_or_default();
-    let shutdown = async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    };
     http::serve(listener, store, settings, chrono::Utc::now, shutdown)
         .await
         .map_err(|error| CommandError::internal(format!("the server ended: {error}")))?;

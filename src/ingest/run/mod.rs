@@ -57,6 +57,11 @@ pub struct Ended {
 
 /// Runs one dataset's ingest to its end and writes the run record.
 pub async fn run(ingest: Ingest<'_>, loaded: &Loaded) -> Ended {
+    run_until(ingest, loaded, std::future::pending()).await
+}
+
+/// As [`run`], but ends early when `stop` is ready (a signal); the run record says so.
+pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Output = ()>) -> Ended {
     let began = Instant::now();
     let run = Ulid::from_datetime(ingest.now.into()).to_string().to_lowercase();
     let mut settings = ingest.settings.clone();
@@ -79,12 +84,15 @@ pub async fn run(ingest: Ingest<'_>, loaded: &Loaded) -> Ended {
         unchanged: "upstream has nothing new; the current snapshot stays".into(),
     };
     let mut work = Work { ingest, loaded, run: &run, pipeline: &pipeline, told };
-    let outcome = tokio::time::timeout(limit, work.go()).await.unwrap_or_else(|_| {
-        Err(Failure::internal(format!(
-            "the run took longer than {} and was ended; `limits.time` in the definition sets this",
-            indicatif::HumanDuration(limit)
-        )))
-    });
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(limit, work.go()) => outcome.unwrap_or_else(|_| {
+            Err(Failure::internal(format!(
+                "the run took longer than {} and was ended; `limits.time` in the definition sets this",
+                indicatif::HumanDuration(limit)
+            )))
+        }),
+        () = stop => Err(Failure::internal("the run was stopped by a signal; the next one takes up its downloads")),
+    };
     let told = work.told;
     pipeline.cancelled.store(true, Ordering::Relaxed);
     // Scratch is disposable: what stays behind costs space, not truth.
