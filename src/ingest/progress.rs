@@ -147,7 +147,11 @@ impl Drop for Stage {
         match &self.sink {
             StageSink::Silent => {}
             StageSink::Bar(bar) => bar.finish_and_clear(),
-            StageSink::Line { began, .. } => write_line(&format!("{}, done", self.line(self.done(), began.elapsed()))),
+            StageSink::Line { began, .. } => {
+                let done = self.done();
+                let end = if self.total.is_some_and(|total| done < total) { "stopped" } else { "done" };
+                write_line(&format!("{}, {end}", self.line(done, began.elapsed())));
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
     let told = Told {
         counts: BTreeMap::new(),
         stderr: Vec::new(),
-        fetched_bytes: 0,
+        fetcher: None,
         unchanged: "upstream has nothing new; the current snapshot stays".into(),
     };
     let mut work = Work { ingest, loaded, run: &run, pipeline: &pipeline, told };
@@ -109,7 +109,7 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
         sample: ingest.sample,
         tables: told.counts.into_values().collect(),
         script_output: told.stderr,
-        fetched_bytes: told.fetched_bytes,
+        fetched_bytes: told.fetcher.map_or(0, |fetcher| fetcher.fetched_bytes()),
         software: publish::software(),
     };
     let mut failure = None;
@@ -142,7 +142,8 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
 struct Told {
     counts: BTreeMap<usize, TableCount>,
     stderr: Vec<String>,
-    fetched_bytes: u64,
+    /// Asked for its count at the end, however the run ended.
+    fetcher: Option<Arc<Fetcher>>,
     /// Why nothing was published, if nothing is.
     unchanged: String,
 }
@@ -172,9 +173,9 @@ impl Work<'_> {
             Failure::internal(format!("scratch folder {}: {error}; set OPENSHELF_SCRATCH", scratch.display()))
         })?;
         let fetcher = Fetcher::new(&self.pipeline.settings, self.ingest.progress.clone())?;
-        let result = self.sources(&fetcher, parent).await;
-        self.told.fetched_bytes = fetcher.fetched_bytes();
-        result
+        let fetcher = Arc::new(fetcher);
+        self.told.fetcher = Some(fetcher.clone());
+        self.sources(&fetcher, parent).await
     }
 
     async fn sources(&mut self, fetcher: &Fetcher, parent: Option<&Manifest>) -> Result<Option<Manifest>, Failure> {
