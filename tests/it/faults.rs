@@ -253,6 +253,31 @@ fn what_a_script_does_wrong_is_said() {
 }
 
 #[test]
+fn a_script_writes_nowhere() {
+    let (origin, shop) = (Origin::start(), Shop::new());
+    origin.put("/data", "x\n");
+    let target = shop.path("datasets/f/written");
+    let home = shop.path("written");
+    shop.script(
+        "f",
+        "rows",
+        &format!(
+            "#!/bin/sh\ncat >/dev/null\nfor file in '{}' '{}'; do if (echo x >\"$file\") 2>/dev/null; then echo '{{\"written\": true}}'; else echo '{{\"written\": false}}'; fi; done\n",
+            target.display(),
+            home.display()
+        ),
+    );
+    shop.define(
+        "f",
+        &(table("t", &origin.url("/data"), "{ type = \"script\", command = [\"./rows\"] }")
+            + "column = [{ name = \"written\", type = \"bool\" }]\n"),
+    );
+    shop.ingest("f").published_whole();
+    assert!(!target.exists() && !home.exists(), "a script wrote outside of its place");
+    assert_eq!(shop.rows("f", "t"), vec![json!({"written": false}); 2]);
+}
+
+#[test]
 fn a_script_has_no_network() {
     let (origin, shop) = (Origin::start(), Shop::new());
     origin.put("/data", "x\n");

@@ -2,6 +2,7 @@
 //! program: every format, with and without named columns, and every kind of source.
 
 mod archives;
+mod changes;
 mod csv;
 mod documents;
 mod dumps;

@@ -93,3 +93,20 @@ fn a_script_sees_a_bare_environment() {
         assert!(lines.iter().all(|line| !line.contains(secret)), "{secret} reached the script: {lines:?}");
     }
 }
+
+#[test]
+fn a_script_may_answer_in_arrow() {
+    use std::sync::Arc;
+    let column = Arc::new(arrow::array::Int64Array::from(vec![1, 2])) as arrow::array::ArrayRef;
+    let batch = arrow::array::RecordBatch::try_from_iter([("id", column)]).unwrap();
+    let mut stream = Vec::new();
+    let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut stream, &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let foreign = Foreign::new(&[("/a.txt", b"a\n")]);
+    foreign.shop.beside("f", "rows.arrows", &stream);
+    // The definition's folder can be read from within.
+    foreign.shop.script("f", "show", "#!/bin/sh\ncat >/dev/null\ncat \"$(dirname \"$0\")/rows.arrows\"\n");
+    foreign.define("[[table]]\nname = \"t\"\nsource = { url = \"ORIGIN/a.txt\" }\nformat = { type = \"script\", command = [\"./show\"] }\nprimary_key = [\"id\"]\ncolumn = [{ name = \"id\", type = \"int64\" }]\n");
+    assert_eq!(foreign.taken().rows("t"), [json!({"id": 1}), json!({"id": 2})]);
+}
