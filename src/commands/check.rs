@@ -26,7 +26,7 @@ const SHOWN_WIDTH: usize = 160;
 
 pub(super) async fn run(places: &Places, arguments: &CheckArguments) -> Result<u8, CommandError> {
     let loaded = definition::load(&places.datasets, &arguments.dataset)?;
-    println!("{}: the definition is sound", loaded.id);
+    say!("{}: the definition is sound", loaded.id);
     let (store, manifest) = ingest_sample(&loaded).await?;
     let mut wrong = Vec::new();
     for table in &manifest.tables {
@@ -35,15 +35,15 @@ pub(super) async fn run(places: &Places, arguments: &CheckArguments) -> Result<u
         let path = loaded.folder.join("expected").join(format!("{}.ndjson", table.name));
         if arguments.write {
             write(&path, &rows)?;
-            println!("  written to {}: read every row before you commit it", path.display());
+            say!("  written to {}: read every row before you commit it", path.display());
         } else if let Err(difference) = compare(&path, &rows, &loaded) {
             wrong.push(difference);
         } else {
-            println!("  all rows as in {}", path.display());
+            say!("  all rows as in {}", path.display());
         }
     }
     if wrong.is_empty() {
-        println!("{}: fine", loaded.id);
+        say!("{}: fine", loaded.id);
         return Ok(0);
     }
     Err(CommandError::usage(wrong.join("\n")))
@@ -87,14 +87,14 @@ async fn rows(store: &Store, manifest: &Manifest, table: &TableSnapshot) -> Resu
 
 fn show(table: &TableSnapshot, rows: &[String]) {
     let rejected = if table.rejected == 0 { String::new() } else { format!(", {} rejected", table.rejected) };
-    println!("\n{}: {} rows{rejected}", table.name, rows.len());
+    say!("\n{}: {} rows{rejected}", table.name, rows.len());
     for column in &table.schema.columns {
         let required = if column.nullable { "" } else { " (never null)" };
-        println!("  {:28} {}{required}", column.name, column.kind);
+        say!("  {:28} {}{required}", column.name, column.kind);
     }
     for row in rows.iter().take(SHOWN_ROWS) {
         let cut: String = row.chars().take(SHOWN_WIDTH).collect();
-        println!("  {cut}{}", if cut.len() < row.len() { "…" } else { "" });
+        say!("  {cut}{}", if cut.len() < row.len() { "…" } else { "" });
     }
 }
 

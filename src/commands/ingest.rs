@@ -55,36 +55,36 @@ pub(super) async fn run(places: &Places, arguments: &IngestArguments) -> Result<
         let (sample, now) = (arguments.sample, chrono::Utc::now());
         let ingest = Ingest { store: &store, settings: &settings, progress: &progress, sample, now };
         let ended = openshelf::ingest::run::run_until(ingest, loaded, &mut stop).await;
-        say(arguments.json, loaded, &ended)?;
+        report(arguments.json, loaded, &ended)?;
         worst = worse(worst, ended.failure.as_ref().map_or(0, exit_code));
     }
     Ok(worst)
 }
 
-fn say(json: bool, loaded: &Loaded, ended: &Ended) -> Result<(), CommandError> {
+fn report(json: bool, loaded: &Loaded, ended: &Ended) -> Result<(), CommandError> {
     let record = &ended.record;
     if json {
         let mut line = serde_json::to_value(record).map_err(|error| CommandError::internal(error.to_string()))?;
         if let Some(line) = line.as_object_mut() {
             line.shift_insert(0, "dataset".into(), loaded.id.as_str().into());
         }
-        println!("{line}");
+        say!("{line}");
         return Ok(());
     }
     let (id, message) = (&loaded.id, &record.message);
     match (record.outcome, &ended.failure) {
-        (Outcome::Published, _) => println!("{id}: published {message}"),
-        (Outcome::Unchanged, _) => println!("{id}: unchanged, {message}"),
-        (Outcome::Failed, Some(failure)) if failure.lost_race => println!("{id}: nothing published, {message}"),
+        (Outcome::Published, _) => say!("{id}: published {message}"),
+        (Outcome::Unchanged, _) => say!("{id}: unchanged, {message}"),
+        (Outcome::Failed, Some(failure)) if failure.lost_race => say!("{id}: nothing published, {message}"),
         (Outcome::Failed, _) => {
             let who = match record.blame {
                 Some(Blame::Upstream) => "upstream",
                 Some(Blame::Definition) => "the definition",
                 Some(Blame::Internal) | None => "Openshelf or this machine",
             };
-            println!("{id}: nothing published, the fault lies with {who}: {message}");
+            say!("{id}: nothing published, the fault lies with {who}: {message}");
             for output in &record.script_output {
-                println!("  script: {}", output.trim_end());
+                say!("  script: {}", output.trim_end());
             }
         }
     }

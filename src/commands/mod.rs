@@ -1,6 +1,14 @@
 //! The subcommands: flags and environment in, words for people out. The only place that prints.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
+
+/// A line on standard output. A reader that went away (`| head`) is no reason to fail.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*).unwrap_or_default();
+    }};
+}
 
 mod check;
 mod ingest;
@@ -53,21 +61,54 @@ struct Places {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fetch datasets from upstream and publish new snapshots
+    #[command(after_help = "Examples:
+  openshelf ingest geonames --sample             no network: what lies in sample/ beside the definition
+  OPENSHELF_CONTACT=you@example.org openshelf ingest geonames
+  openshelf ingest --all --json                  one line of JSON a run, for programs
+
+Run it again whenever you like: what upstream has not changed is not fetched twice, and a run that was killed is
+finished by the next one. Each run leaves a record: curl http://127.0.0.1:8080/v1/datasets/geonames/runs
+
+Exit codes: 0 published or unchanged, 2 usage or definition, 3 upstream, 4 another run won, 5 ours.
+Of several datasets the gravest counts.")]
     Ingest(IngestArguments),
     /// Serve the store over HTTP
+    #[command(after_help = "Examples:
+  openshelf serve                                http://127.0.0.1:8080, this machine only
+  openshelf serve --listen 0.0.0.0:80 --public-url https://data.example.org
+  openshelf serve --store s3://bucket/prefix     with AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …
+
+New snapshots are served as they are published, without a restart. Datasets whose license is `personal` are served on
+loopback addresses only. Logs go to standard error (RUST_LOG=debug says more); Ctrl-C lets answers end first.")]
     Serve(ServeArguments),
     /// Validate a definition, ingest its sample into memory, compare with expected/, show schema and first rows
+    #[command(after_help = "Examples:
+  openshelf check rivers                         every fault of the definition with line and column, or its rows
+  openshelf check rivers --write                 write the rows to expected/, then read each before you commit it
+
+Nothing is kept: the sample is ingested into memory. datasets/README.md says how to write a definition.")]
     Check(CheckArguments),
     /// Write a definition for a file or URL: format and schema are inferred from the bytes
+    #[command(after_help = "Examples:
+  openshelf new rivers --from ~/Downloads/rivers.csv.gz
+  OPENSHELF_CONTACT=you@example.org openshelf new rivers --from https://example.org/rivers.csv.gz
+
+Writes datasets/rivers/ with dataset.toml, a sample and golden rows, such that `openshelf check rivers` passes. The
+license is `personal` until you write down the true one.")]
     New(NewArguments),
     /// List the definitions and what the store holds of them
     Datasets,
     /// List a dataset's snapshots, newest first
+    #[command(after_help = "The numbers are those of `?snapshot=` in the API and of `openshelf rollback`.")]
     Snapshots {
         /// The dataset
         dataset: DatasetId,
     },
     /// Publish an older snapshot again, under the next number
+    #[command(after_help = "Example:
+  openshelf rollback rivers 3                    what snapshot 3 held is served again, as the newest snapshot
+
+Nothing is deleted: the way back is another rollback. The next `ingest` publishes what upstream has then.")]
     Rollback {
         /// The dataset
         dataset: DatasetId,
@@ -75,12 +116,15 @@ enum Command {
         snapshot: u64,
     },
     /// Print the JSON Schema of dataset.toml, for editors
+    #[command(after_help = "Example:
+  openshelf schema > datasets/dataset.schema.json
+  and `#:schema ../dataset.schema.json` as the first line of a dataset.toml")]
     Schema,
 }
 
 #[derive(Debug, Args)]
 struct IngestArguments {
-    /// The datasets
+    /// The datasets, by the names of their folders
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     dataset: Vec<DatasetId>,
     /// Every dataset that has a definition
@@ -200,7 +244,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Snapshots { dataset } => shelf::snapshots(&places, &dataset).await,
         Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,
         Command::Schema => {
-            println!("{:#}", openshelf::ingest::definition::schema());
+            say!("{:#}", openshelf::ingest::definition::schema());
             Ok(0)
         }
     };

@@ -30,11 +30,11 @@ pub(super) async fn run(places: &Places, arguments: &NewArguments) -> Result<u8,
     found.discard();
     drafted.write(&folder)?;
     for note in &drafted.notes {
-        println!("{note}");
+        say!("{note}");
     }
     // The draft must hold before it is handed over.
     definition::load(&places.datasets, id)?;
     let checked = check::run(places, &CheckArguments { dataset: id.clone(), write: true }).await?;
-    println!("\nwritten to {}; now say in dataset.toml what it is, and under which license", folder.display());
+    say!("\nwritten to {}; now say in dataset.toml what it is, and under which license", folder.display());
     Ok(checked)
 }

@@ -17,7 +17,7 @@ pub(super) async fn run(places: &Places, arguments: &ServeArguments) -> Result<u
     })?;
     let address = listener.local_addr().map_err(|error| CommandError::internal(error.to_string()))?;
     let shutdown = asked_to_end()?;
-    println!("listening on http://{address}");
+    say!("listening on http://{address}");
     // Whoever started us may be waiting for this line.
     std::io::stdout().flush().unwrap_or_default();
     http::serve(listener, store, settings, chrono::Utc::now, shutdown)

@@ -14,22 +14,25 @@ pub(super) async fn datasets(places: &Places) -> Result<u8, CommandError> {
     let store = places.open()?;
     let mut ids: BTreeSet<DatasetId> = store.datasets().await?.into_iter().collect();
     ids.extend(definition::list(&places.datasets).unwrap_or_default());
+    // Padding is text's: names write themselves whole.
+    let widest = ids.iter().map(|id| id.as_str().len()).max().unwrap_or_default();
     for id in &ids {
+        let name = id.as_str();
         match store.head(id).await? {
-            Some(head) => println!(
-                "{id:24} snapshot {:<4} {}  {:>15} rows  {:>11}{}",
+            Some(head) => say!(
+                "{name:widest$}  snapshot {:<4} {}  {:>15} rows  {:>11}{}",
                 head.snapshot,
                 head.created.format("%Y-%m-%d %H:%M"),
                 HumanCount(head.rows()).to_string(),
                 HumanBytes(head.bytes()).to_string(),
                 if head.sample { "  (sample)" } else { "" }
             ),
-            None => println!("{id:24} not ingested yet: openshelf ingest {id}"),
+            None => say!("{name:widest$}  not ingested yet: openshelf ingest {id}"),
         }
     }
     if ids.is_empty() {
         let folder = places.datasets.display();
-        println!("no datasets: neither definitions in {folder} nor snapshots in {}", places.store);
+        say!("no datasets: neither definitions in {folder} nor snapshots in {}", places.store);
     }
     Ok(0)
 }
@@ -45,7 +48,7 @@ pub(super) async fn snapshots(places: &Places, dataset: &DatasetId) -> Result<u8
     for number in numbers.iter().rev() {
         let Some(manifest) = store.manifest(dataset, *number).await? else { continue };
         let from = manifest.rollback_to.map(|to| format!("  = snapshot {to}")).unwrap_or_default();
-        println!(
+        say!(
             "{number:>6}  {}  {:>15} rows  {:>11}  {}{from}",
             manifest.created.format("%Y-%m-%d %H:%M"),
             HumanCount(manifest.rows()).to_string(),
@@ -60,6 +63,6 @@ pub(super) async fn rollback(places: &Places, dataset: &DatasetId, snapshot: u64
     let store = places.open()?;
     let run = ulid::Ulid::generate().to_string().to_lowercase();
     let manifest = publish::rollback(&store, dataset, snapshot, &run, chrono::Utc::now()).await?;
-    println!("{dataset}: snapshot {} is snapshot {snapshot} again", manifest.snapshot);
+    say!("{dataset}: snapshot {} is snapshot {snapshot} again", manifest.snapshot);
     Ok(0)
 }

@@ -52,7 +52,8 @@ pub(super) fn adopt(name: &Path, local: &Path) -> Result<(), StoreError> {
 
 /// Creates a folder and those above it, each durably.
 pub(super) fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    if folder.is_dir() {
+    // The folder above a relative name such as `store` is spelled "": the working folder, which is there.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {

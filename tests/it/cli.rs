@@ -1,6 +1,6 @@
 //! The program's words and exit codes.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use serde_json::json;
 
@@ -227,4 +227,28 @@ fn all_of_them_the_worst_code_wins() {
     assert_eq!(ran.code, Some(3));
     assert!(ran.stdout.contains("a: unchanged") && ran.stdout.contains("b: nothing published"), "{ran}");
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{ran}");
+}
+
+#[test]
+fn places_are_named_as_one_would_from_the_working_folder() {
+    let shop = Shop::new().env("OPENSHELF_STORE", None).env("OPENSHELF_DATASETS", None).env("OPENSHELF_SCRATCH", None);
+    shop.define("a", &table("t", "https://data.example.org/a.csv", "{ type = \"csv\" }"));
+    shop.beside("a", "sample/a.csv", "id\n1\n");
+    fs::remove_dir(shop.path("store")).unwrap();
+    for (store, folder) in [(None, "store"), (Some("shelf"), "shelf"), (Some("./deep/shelf/"), "deep/shelf")] {
+        let mut command = vec!["ingest", "a", "--sample", "--json"];
+        command.extend(store.iter().flat_map(|store| ["--store", *store]));
+        shop.run(&command).published_whole();
+        assert!(shop.path(folder).join("a/manifests").is_dir(), "nothing in {folder}");
+    }
+    assert_eq!(shop.rows("a", "t"), [json!({"id": 1})]);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let shop = Shop::new().env("OPENSHELF_DATASETS", ours().to_str());
+    let mut child = shop.command(&["check", "imdb"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
 }

@@ -224,13 +224,21 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 
 fn published_message(manifest: &Manifest) -> String {
     let rejected: u64 = manifest.tables.iter().map(|table| table.rejected).sum();
-    let mut message =
-        format!("snapshot {}: {} rows in {} tables", manifest.snapshot, manifest.rows(), manifest.tables.len());
+    let mut message = format!(
+        "snapshot {}: {} in {}",
+        manifest.snapshot,
+        amount(manifest.rows(), "row"),
+        amount(manifest.tables.len() as u64, "table")
+    );
     if rejected > 0 {
-        message.push_str(&format!(", {rejected} rows rejected"));
+        message.push_str(&format!(", {} rejected", amount(rejected, "row")));
     }
     if !manifest.gaps.is_empty() {
-        message.push_str(&format!(", {} parts missing upstream", manifest.gaps.len()));
+        message.push_str(&format!(", {} missing upstream", amount(manifest.gaps.len() as u64, "part")));
     }
     message
+}
+
+fn amount(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", indicatif::HumanCount(n), if n == 1 { "" } else { "s" })
 }
