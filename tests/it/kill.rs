@@ -1,6 +1,9 @@
 //! An ingest killed at any moment: the old snapshot stays served, and the next run finishes the job.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     origin::{Behavior, Origin},
@@ -85,8 +88,22 @@ fn killed_at_many_moments() {
         resumed += origin.requests().iter().filter(|request| request.status == 206).count();
         shop.ingest("f").unchanged();
     }
-    assert!(killed >= moments / 2, "only {killed} of {moments} runs were killed at work");
+    // How many depends on how busy the machine was when the whole run was timed.
+    assert!(killed >= moments / 4, "only {killed} of {moments} runs were killed at work");
     assert!(resumed >= 1, "no download was resumed");
+}
+
+/// Bytes of all files in a folder.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(about) if about.is_dir() => bytes_below(&entry.path()),
+            Ok(about) => about.len(),
+            // It may be gone by now.
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 #[test]
@@ -100,12 +117,12 @@ fn a_killed_download_goes_on_where_it_ended() {
     origin.put_with("/big.csv", Behavior::file(text.clone()).drip(total / 20, Duration::from_millis(100)));
     shop.define("f", &crate::shop::table("t", &origin.url("/big.csv"), "{ type = \"csv\" }"));
     let run = shop.start(&["ingest", "f", "--json"]);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while origin.count("/big.csv") == 0 {
-        assert!(Instant::now() < deadline, "the file was never asked for");
+    // Killed by what it has written, not by the clock.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while bytes_below(&shop.path("scratch/downloads")) < total as u64 / 4 {
+        assert!(Instant::now() < deadline, "nothing was written");
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(900));
     assert!(run.kill(), "it had ended already");
     origin.put("/big.csv", text);
     origin.forget_requests();
