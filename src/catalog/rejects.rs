@@ -5,13 +5,9 @@ use super::{Column, ColumnType, TableSchema};
 /// The columns of a rejects file: `source`, `position`, `column`, `value`, `reason`, `row`.
 pub fn schema() -> TableSchema {
     let column = |name: &str, kind, nullable, description: &str| Column {
-        name: name.into(),
-        kind,
         nullable,
         description: description.into(),
-        unit: None,
-        search: false,
-        bloom: false,
+        ..Column::new(name, kind)
     };
     TableSchema {
         columns: vec![

@@ -71,6 +71,14 @@ pub struct Column {
     pub bloom: bool,
 }
 
+impl Column {
+    /// A column that may be null, with nothing more said about it.
+    pub fn new(name: impl Into<String>, kind: ColumnType) -> Self {
+        let (description, unit) = (String::new(), None);
+        Self { name: name.into(), kind, nullable: true, description, unit, search: false, bloom: false }
+    }
+}
+
 /// The columns of a table, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -421,15 +429,7 @@ mod tests {
 
     #[test]
     fn field_ids_number_columns_first_then_nested_fields() {
-        let column = |name: &str, kind: &str| Column {
-            name: name.into(),
-            kind: kind.parse().expect("a type"),
-            nullable: true,
-            description: String::new(),
-            unit: None,
-            search: false,
-            bloom: false,
-        };
+        let column = |name: &str, kind: &str| Column::new(name, kind.parse().expect("a type"));
         let schema = TableSchema { columns: vec![column("a", "list<utf8>"), column("b", "int32")] }.to_arrow();
         assert_eq!(schema.field(0).metadata()[FIELD_ID], "1");
         assert_eq!(schema.field(1).metadata()[FIELD_ID], "2");

@@ -108,15 +108,7 @@ mod tests {
     use serde_json::json;
 
     fn column(kind: &str) -> Column {
-        Column {
-            name: "x".into(),
-            kind: kind.parse().expect("a type"),
-            nullable: true,
-            description: String::new(),
-            unit: None,
-            search: false,
-            bloom: false,
-        }
+        Column::new("x", kind.parse().expect("a type"))
     }
 
     fn part(min: Value, max: Value, nulls: u64) -> DataFile {

@@ -155,15 +155,7 @@ mod tests {
     use crate::catalog::{Column, ColumnType};
 
     fn schema(names: &[&str]) -> TableSchema {
-        let column = |name: &&str| Column {
-            name: (*name).into(),
-            kind: ColumnType::Utf8,
-            nullable: true,
-            description: String::new(),
-            unit: None,
-            search: false,
-            bloom: false,
-        };
+        let column = |name: &&str| Column::new(*name, ColumnType::Utf8);
         TableSchema { columns: names.iter().map(column).collect() }
     }
 

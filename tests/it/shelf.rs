@@ -43,13 +43,8 @@ pub(crate) struct TestTable {
 
 pub(crate) fn schema(columns: &[(&str, &str)]) -> TableSchema {
     let column = |(name, kind): &(&str, &str)| Column {
-        name: (*name).into(),
-        kind: kind.parse().unwrap(),
-        nullable: true,
         description: format!("The {name}."),
-        unit: None,
-        search: false,
-        bloom: false,
+        ..Column::new(*name, kind.parse().unwrap())
     };
     TableSchema { columns: columns.iter().map(column).collect() }
 }

@@ -151,15 +151,7 @@ impl Inference {
                 (Some(previous), Some(seen)) => {
                     Column { kind: widen(&previous.kind, &seen, inferred.shape.is_json()), ..previous }
                 }
-                (None, seen) => Column {
-                    name: inferred.name,
-                    kind: seen.unwrap_or(ColumnType::Utf8),
-                    nullable: true,
-                    description: String::new(),
-                    unit: None,
-                    search: false,
-                    bloom: false,
-                },
+                (None, seen) => Column::new(inferred.name, seen.unwrap_or(ColumnType::Utf8)),
             };
             definitions.push(ColumnDefinition {
                 name: column.name.clone(),

@@ -14,15 +14,7 @@ use super::{Encoder, Format, OutputColumn, json as answer, ndjson};
 use crate::catalog::{Column, TableSchema};
 
 fn schema(columns: &[(&str, &str)]) -> TableSchema {
-    let column = |(name, kind): &(&str, &str)| Column {
-        name: (*name).into(),
-        kind: kind.parse().expect("a type"),
-        nullable: true,
-        description: String::new(),
-        unit: None,
-        search: false,
-        bloom: false,
-    };
+    let column = |(name, kind): &(&str, &str)| Column::new(*name, kind.parse().expect("a type"));
     TableSchema { columns: columns.iter().map(column).collect() }
 }
 

@@ -9,15 +9,7 @@ use super::Predicate;
 use crate::catalog::{Column, TableSchema};
 
 fn schema() -> TableSchema {
-    let column = |(name, kind): (&str, &str)| Column {
-        name: name.into(),
-        kind: kind.parse().expect("a type"),
-        nullable: true,
-        description: String::new(),
-        unit: None,
-        search: false,
-        bloom: false,
-    };
+    let column = |(name, kind): (&str, &str)| Column::new(name, kind.parse().expect("a type"));
     TableSchema {
         columns: [("id", "int64"), ("Title", "utf8"), ("day", "date"), ("tags", "list<utf8>"), ("odd name", "utf8")]
             .map(column)

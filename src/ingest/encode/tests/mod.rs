@@ -32,15 +32,7 @@ struct Row {
 }
 
 fn column(name: &str, kind: &str) -> Column {
-    Column {
-        name: name.into(),
-        kind: kind.parse().unwrap(),
-        nullable: true,
-        description: String::new(),
-        unit: None,
-        search: false,
-        bloom: false,
-    }
+    Column::new(name, kind.parse().unwrap())
 }
 
 fn table() -> TableSchema {
