@@ -42,7 +42,8 @@ impl InFlight {
         InFlightGuard(self.clone())
     }
 
-    fn any(&self) -> bool {
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Acquire) > 0
     }
 }

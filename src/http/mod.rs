@@ -1,6 +1,6 @@
 //! The HTTP server, and the only user of axum and of status codes.
 //!
-//! A request goes: connection ([`server`], with its timeouts) → request id and log ([`observe`]) → CORS, compression
+//! A request goes: connection ([`server`], with its timeouts; [`lenient`] with what people type) → request id and log ([`observe`]) → CORS, compression
 //! and entity tags ([`router`]) → the address's allowance ([`limits`]) → a handler in [`api`] or [`web`] → the license
 //! gate ([`gate`]) → the store or a slice. Whatever goes wrong becomes a [`problem`] with a way forward.
 
@@ -10,6 +10,7 @@ mod cache;
 mod connection;
 mod etag;
 mod gate;
+mod lenient;
 mod limits;
 mod metrics;
 mod observe;
@@ -20,6 +21,7 @@ mod published;
 mod router;
 mod server;
 mod state;
+mod target;
 mod web;
 
 pub use server::serve;

@@ -1,6 +1,7 @@
 //! The outermost layer: gives each request its id, writes the bodies of problems, counts, and logs one line at the end.
 
 use std::{
+    net::SocketAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
@@ -16,12 +17,18 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{etag::ENCODINGS, limits::Peer, metrics::RequestLabels, problem::Problem, state::AppState};
+use super::{
+    etag::ENCODINGS,
+    limits::Peer,
+    metrics::RequestLabels,
+    problem::{Kind, MEDIA_TYPE, Problem},
+    state::AppState,
+};
 
 /// See the module.
 pub(super) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let id = request_id(&state, &request);
+    let id = request_id(&state, request.extensions().get::<Peer>());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -47,15 +54,61 @@ pub(super) async fn observe(State(state): State<AppState>, request: Request, nex
     response.map(|body| Body::new(Observed { body, bytes: 0, failed: false, record: Some(record) }))
 }
 
+/// The whole HTTP/1 answer to a request that could not be read, counted and logged as any other. `local` is where the
+/// client reached us.
+pub(super) fn refused(state: &AppState, peer: Peer, local: Option<SocketAddr>, status: u16) -> Vec<u8> {
+    let begun = Instant::now();
+    let base = match (&state.settings.public_url, local) {
+        (Some(url), _) => url.trim_end_matches('/').to_owned(),
+        (None, Some(local)) => format!("http://{local}"),
+        (None, None) => String::new(),
+    };
+    let kind = match status {
+        414 => Kind::AddressTooLong,
+        431 => Kind::HeadersTooLarge,
+        _ => Kind::UnreadableRequest,
+    };
+    let hint = match kind {
+        Kind::UnreadableRequest => format!("curl -G '{base}/v1/datasets' --data-urlencode 'q=two words'"),
+        _ => format!("{base}/docs"),
+    };
+    let problem = Problem::new(kind, kind.explanation()).hint(hint);
+    let id = request_id(state, Some(&peer));
+    let body = problem.body(state, &id);
+    let status = kind.status();
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
+         x-request-id: {id}\r\nx-content-type-options: nosniff\r\naccess-control-allow-origin: *\r\n\
+         connection: close\r\ndate: {}\r\n\r\n",
+        body.len(),
+        httpdate::fmt_http_date((state.clock)().into()),
+    )
+    .into_bytes();
+    answer.extend_from_slice(&body);
+    let record = Record {
+        state: state.clone(),
+        id,
+        method: Method::from_bytes(b"unreadable").unwrap_or_default(),
+        path: String::new(),
+        query: String::new(),
+        peer: peer.0.ip().to_string(),
+        route: "unreadable".to_owned(),
+        status: status.as_u16(),
+        begun,
+    };
+    record.write(body.len() as u64, false);
+    answer
+}
+
 /// Ids sort by time and cannot be guessed from one another's existence; a counter keeps those of one millisecond apart.
-fn request_id(state: &AppState, request: &Request) -> Arc<str> {
+fn request_id(state: &AppState, peer: Option<&Peer>) -> Arc<str> {
     let now = (state.clock)();
     let count = state.requests.fetch_add(1, Ordering::Relaxed);
     let mut hash = Sha256::new();
     hash.update(count.to_be_bytes());
     hash.update(now.timestamp_nanos_opt().unwrap_or_default().to_be_bytes());
     hash.update(std::process::id().to_be_bytes());
-    if let Some(peer) = request.extensions().get::<Peer>() {
+    if let Some(peer) = peer {
         hash.update(peer.0.to_string());
     }
     let random = hash.finalize().iter().take(10).fold(0_u128, |all, byte| (all << 8) | u128::from(*byte));

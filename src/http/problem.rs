@@ -68,6 +68,12 @@ kinds! {
         "JSON answers hold at most 10 000 rows. `ndjson`, `csv`, `arrow` and `parquet` have no such bound, and the table's `files` are the whole table as Parquet.";
     InvalidBody "invalid-body" BAD_REQUEST "The request body cannot be read"
         "Send one JSON object with the parameters' names as keys.";
+    UnreadableRequest "unreadable-request" BAD_REQUEST "The request is not HTTP as this server reads it"
+        "Its first line is `GET /address HTTP/1.1`, each further line a header. Letters, spaces and signs in the address may be typed as they are or be percent-encoded; `curl -G --data-urlencode` encodes any value.";
+    AddressTooLong "address-too-long" URI_TOO_LONG "The address is too long"
+        "An address holds at most 65 534 bytes. POST takes the same parameters as a JSON body of up to 1 MiB.";
+    HeadersTooLarge "headers-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE "The request's headers are too many or too long"
+        "A request's head holds at most 100 headers and 256 KiB. Long conditions go into the JSON body of a POST.";
     NotAcceptable "not-acceptable" NOT_ACCEPTABLE "None of the accepted formats is available"
         "Formats are json, ndjson, csv, arrow and parquet: as `format=`, or by `Accept` with application/json, application/x-ndjson, text/csv, application/vnd.apache.arrow.stream or application/vnd.apache.parquet.";
     DatasetNotFound "dataset-not-found" NOT_FOUND "There is no such dataset"

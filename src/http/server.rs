@@ -23,8 +23,9 @@ use tower::ServiceExt;
 
 use super::{
     connection::{InFlight, InFlightGuard, Patience, Patient},
+    lenient::Lenient,
     limits::Peer,
-    router,
+    observe, router,
     state::{AppState, Clock},
 };
 use crate::{config::ServeSettings, store::Store};
@@ -78,7 +79,7 @@ pub async fn serve(
                 tokio::spawn(async move {
                     let _place = place;
                     state.metrics.connections.inc();
-                    if let Err(error) = watched.watch(connection(stream, Peer(peer), app)).await {
+                    if let Err(error) = watched.watch(connection(stream, Peer(peer), app, state.clone())).await {
                         tracing::debug!(client.address = %peer.ip(), cause = %error, "connection ended");
                     }
                     state.metrics.connections.dec();
@@ -102,13 +103,17 @@ fn connection(
     stream: TcpStream,
     peer: Peer,
     app: Router,
+    state: AppState,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> {
     // Small answers go out at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(cause = %error, "no TCP_NODELAY");
     }
     let in_flight = InFlight::default();
-    let io = TokioIo::new(Patient::new(stream, PATIENCE, in_flight.clone()));
+    let local = stream.local_addr().ok();
+    let refuse = move |status| observe::refused(&state, peer, local, status);
+    let patient = Patient::new(stream, PATIENCE, in_flight.clone());
+    let io = TokioIo::new(Lenient::new(patient, in_flight.clone(), Arc::new(refuse)));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let guard = in_flight.begin();
         let app = app.clone();

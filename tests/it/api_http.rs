@@ -364,6 +364,67 @@ async fn answers_that_have_begun_finish_when_the_server_ends() {
     tokio::time::timeout(Duration::from_secs(10), shelf.stop()).await.expect("the server ends");
 }
 
+/// Sends bytes as they are and reads until the server ends the connection.
+async fn raw(shelf: &TestShelf, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(shelf.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut all = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await.expect("an end").unwrap();
+    String::from_utf8(all).unwrap()
+}
+
+#[tokio::test]
+async fn addresses_work_as_they_are_typed() {
+    let shelf = shelf().await;
+    let close = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (query, rows) in [
+        ("where=id>247&select=id", 2),
+        ("where=id > 247 and id <> 248&select=id", 1),
+        ("where=\"Title\" = 'Film 003, \"the\" best'", 1),
+        ("where=\"Title\" like '%\u{e9}{}|\\^`#'", 0),
+        ("where=id%3E247", 2),
+    ] {
+        let answer = raw(&shelf, format!("GET {ROWS}?{query} {close}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{query}: {answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["rows"].as_array().unwrap().len(), rows, "{query}: {body}");
+    }
+    // Several requests in one go, a body among them: what follows it is taken as it comes.
+    let body = r#"{"where":"id<3","limit":1}"#;
+    let post =
+        format!("POST {ROWS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+    let get = format!("GET {ROWS}?where=id<2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answers = raw(&shelf, format!("{get}{get}{post}\r\n\r\n{body}GET /healthz {close}").as_bytes()).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 4, "{answers}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_answered_with_what_can() {
+    let shelf = shelf().await;
+    let long = format!("GET /?q={} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200));
+    for (text, status, kind) in [
+        ("nonsense\r\n\r\n", 400, "unreadable-request"),
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n", 400, "unreadable-request"),
+        ("G(T / HTTP/1.1\r\n\r\n", 400, "unreadable-request"),
+        (&long, 414, "address-too-long"),
+        (&many, 431, "headers-too-large"),
+    ] {
+        let answer = raw(&shelf, text.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{kind}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
+        assert!(head.contains(&format!("x-request-id: {}", body["instance"].as_str().unwrap())), "{head}");
+        assert_eq!(body["type"], format!("/problems/{kind}"));
+        assert!(body["hint"].as_str().unwrap().contains(&format!("http://{}/", shelf.address)), "{body}");
+        assert_eq!(shelf.get(body["type"].as_str().unwrap()).await.status(), 200);
+    }
+    let metrics = shelf.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("route=\"unreadable\",status=\"414\"} 1"), "{metrics}");
+}
+
 #[tokio::test]
 async fn odd_requests_get_an_answer_or_a_closed_door() {
     let shelf = shelf().await;
