@@ -102,7 +102,7 @@ impl TargetEncoder {
                     self.held.push(byte);
                 }
                 let passing = |name: &&[u8]| self.held.get(..name.len()).is_some_and(|b| b.eq_ignore_ascii_case(name));
-                if self.place == Place::Header && PASSING.iter().any(|name| passing(name)) {
+                if self.place == Place::Header && PASSING.iter().any(passing) {
                     self.pass();
                 }
             }
