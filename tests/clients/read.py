@@ -4,6 +4,7 @@ with each other, with the rows the API gives, and with the types it states. Usag
 import io
 import json
 import math
+import os
 import re
 import sys
 import urllib.request
@@ -223,4 +224,8 @@ for dataset in json.loads(get("/v1/datasets"))["datasets"]:
         tables += 1
 if tables < 30:
     sys.exit(f"only {tables} tables were found")
-print(f"{tables} tables agree, {rows} rows")
+print(f"{tables} tables agree, {rows} rows", flush=True)
+# Four libraries with threads of their own sometimes abort while the interpreter takes them down; what was to be known is
+# known by now.
+connection.close()
+os._exit(0)
