@@ -39,11 +39,15 @@ pub struct Manifest {
     pub info: DatasetInfo,
     /// License of the dataset.
     pub license: License,
-    /// Every upstream file this snapshot was made from.
-    pub sources: Vec<SourceRecord>,
-    /// Parts upstream does not have.
+    /// Segments of the list of upstream files it was made from ([`SourceRecord`]), in the order of the parts.
     #[serde(default)]
-    pub gaps: Vec<Gap>,
+    pub source_segments: Vec<SegmentRef>,
+    /// Bytes of those files as fetched.
+    #[serde(default)]
+    pub source_bytes: u64,
+    /// Segments of the list of parts upstream does not have ([`Gap`]).
+    #[serde(default)]
+    pub gap_segments: Vec<SegmentRef>,
     /// The tables, in the definition's order.
     pub tables: Vec<TableSnapshot>,
 }
@@ -62,6 +66,16 @@ impl Manifest {
     /// Bytes of all tables' files.
     pub fn bytes(&self) -> u64 {
         self.tables.iter().map(|table| table.bytes).sum()
+    }
+
+    /// Upstream files it was made from.
+    pub fn source_count(&self) -> u64 {
+        self.source_segments.iter().map(|segment| segment.files).sum()
+    }
+
+    /// Parts upstream does not have.
+    pub fn gap_count(&self) -> u64 {
+        self.gap_segments.iter().map(|segment| segment.files).sum()
     }
 
     /// The license that holds for a table: its own, else the dataset's.
@@ -139,14 +153,14 @@ pub struct TableSnapshot {
     pub reject_segments: Vec<SegmentRef>,
 }
 
-/// A content-addressed piece of a file list, shared by manifests.
+/// A content-addressed piece of a list of files (data, rejects, upstream's, missing ones), shared by manifests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRef {
     /// sha256 of the segment's bytes: its name in the store.
     pub hash: String,
     /// Files in it.
     pub files: u64,
-    /// Rows in those files.
+    /// Rows in those files; 0 where upstream's files are listed.
     pub rows: u64,
 }
 

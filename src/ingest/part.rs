@@ -71,7 +71,7 @@ pub(super) struct PartTable {
 }
 
 /// Reasons kept for the run's message.
-const SHOWN_REASONS: usize = 3;
+pub(super) const SHOWN_REASONS: usize = 3;
 
 /// Checks `expect` on the first file of a part.
 pub(super) fn check_expectation(expect: &Expect, part: &PartFiles, pipeline: &Pipeline) -> Result<(), Failure> {

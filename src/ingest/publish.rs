@@ -1,6 +1,6 @@
 //! From encoded files to the next snapshot: upload the data, write the segments of the file lists, create the manifest.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use ulid::Ulid;
@@ -100,6 +100,7 @@ pub(super) async fn publish(
         table.snapshot.reject_segments = store.put_segments(table.area, &loaded.id, &table.rejects).await?;
         published.push(table.snapshot);
     }
+    let area = Area::of(&loaded.definition.license);
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         dataset: loaded.id.to_string(),
@@ -114,8 +115,9 @@ pub(super) async fn publish(
         rollback_to: None,
         info: info(loaded),
         license: loaded.definition.license.clone(),
-        sources: findings.sources,
-        gaps: findings.gaps,
+        source_segments: store.put_segments(area, &loaded.id, &findings.sources).await?,
+        source_bytes: findings.sources.iter().map(|source| source.bytes).sum(),
+        gap_segments: store.put_segments(area, &loaded.id, &findings.gaps).await?,
         tables: published,
     };
     store.publish(&manifest).await?;
@@ -171,11 +173,11 @@ fn info(loaded: &Loaded) -> DatasetInfo {
     }
 }
 
-/// Files of the parent that belong to parts that have not changed, by part.
-pub(super) fn by_part(files: &[DataFile]) -> BTreeMap<String, Vec<DataFile>> {
-    let mut parts: BTreeMap<String, Vec<DataFile>> = BTreeMap::new();
+/// The files of a list by the part they were made from.
+pub(super) fn by_part(files: &[DataFile]) -> HashMap<&str, Vec<&DataFile>> {
+    let mut parts: HashMap<&str, Vec<&DataFile>> = HashMap::new();
     for file in files {
-        parts.entry(file.part.clone()).or_default().push(file.clone());
+        parts.entry(&file.part).or_default().push(file);
     }
     parts
 }

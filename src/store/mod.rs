@@ -5,7 +5,8 @@
 //!
 //! - `key` spells every path, `open` understands addresses.
 //! - `log` is the one create-only numbered log; `manifests` are one, and later leases and the audit log.
-//! - `segments` are content-addressed pieces of file lists, `runs` the records of ingest runs.
+//! - `segments` are content-addressed pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
+//!   runs.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
 
 mod disk;
@@ -22,6 +23,7 @@ mod segments;
 mod tests;
 
 use std::{
+    any::Any,
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex},
@@ -34,8 +36,9 @@ pub use error::StoreError;
 pub use key::{Area, Key};
 pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
+pub use segments::Record;
 
-use crate::catalog::{DataFile, DatasetId, Manifest};
+use crate::catalog::{DatasetId, Manifest};
 
 /// Bytes of manifest JSON kept decoded.
 const MANIFEST_CACHE: u64 = 64 << 20;
@@ -56,7 +59,8 @@ struct Inner {
     /// The last number seen of each dataset that has one: a lower bound, since manifests are never deleted.
     heads: Mutex<HashMap<DatasetId, u64>>,
     manifests: BoundedCache<(DatasetId, u64), Manifest>,
-    segments: BoundedCache<String, Vec<DataFile>>,
+    /// Lists of any kind of record, so that one bound holds for all.
+    segments: BoundedCache<String, dyn Any + Send + Sync>,
 }
 
 /// A cache of immutable things, bounded by the bytes of their JSON.
@@ -65,13 +69,13 @@ type BoundedCache<K, T> = Cache<K, (Arc<T>, u64), JsonBytes>;
 #[derive(Clone)]
 struct JsonBytes;
 
-impl<K, T> Weighter<K, (Arc<T>, u64)> for JsonBytes {
+impl<K, T: ?Sized> Weighter<K, (Arc<T>, u64)> for JsonBytes {
     fn weight(&self, _: &K, (_, bytes): &(Arc<T>, u64)) -> u64 {
         (*bytes).max(1)
     }
 }
 
-fn cache<K: Eq + std::hash::Hash + Clone, T>(bytes: u64) -> BoundedCache<K, T> {
+fn cache<K: Eq + std::hash::Hash + Clone, T: ?Sized>(bytes: u64) -> BoundedCache<K, T> {
     // One shard: what does not fit its shard is not cached, and a manifest may be a good part of the whole.
     let options = OptionsBuilder::new().shards(1).estimated_items_capacity(1024).weight_capacity(bytes).build();
     match options {

@@ -1,35 +1,71 @@
-//! File lists, cut into content-addressed segments that manifests share.
+//! Lists of files, cut into content-addressed segments that manifests share: a table's data files and reject files, the
+//! upstream files a snapshot was made from, and those that upstream does not have. A manifest holds only their hashes, so
+//! it stays small however many parts a dataset has.
 //!
-//! Cuts depend on the files themselves, not on their position: when hourly parts come and go at either end, or one in
+//! Cuts depend on the records themselves, not on their position: when hourly parts come and go at either end, or one in
 //! the middle is made anew, all segments but one or two keep their hash and are not written again.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{Area, Key, Store, StoreError};
-use crate::catalog::{DataFile, DatasetId, Manifest, SegmentRef, TableSnapshot};
+use crate::catalog::{DataFile, DatasetId, Gap, Manifest, SegmentRef, SourceRecord, TableSnapshot};
 
-/// Files of a segment at least, unless it is the last.
-const FEWEST: usize = 512;
-/// Files of a segment at most.
-const MOST: usize = 4096;
-/// A segment ends after a file whose hash ends so: one in 1 024, give or take.
-const CUT: [&str; 4] = ["000", "001", "002", "003"];
-/// Segments read side by side.
+/// Records of a segment at least, unless it is the last. A longer segment is written again with more bytes when its list
+/// grows; shorter ones make a longer manifest.
+const FEWEST: usize = 256;
+/// Records of a segment at most.
+const MOST: usize = 2048;
+/// A segment of enough records ends after one in so many.
+const ONE_IN: u64 = 512;
+/// Segments read or written side by side.
 const SEGMENTS_AT_ONCE: usize = 8;
 
+/// What segments hold.
+pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What tells it from the others of its list: decides where the list is cut.
+    fn identity(&self) -> &str;
+
+    /// Rows in the file it is about.
+    fn rows(&self) -> u64 {
+        0
+    }
+}
+
+impl Record for DataFile {
+    fn identity(&self) -> &str {
+        &self.key
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+impl Record for SourceRecord {
+    fn identity(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Record for Gap {
+    fn identity(&self) -> &str {
+        &self.url
+    }
+}
+
 #[derive(Serialize)]
-struct Written<'a> {
-    files: &'a [DataFile],
+struct Written<'a, R> {
+    files: &'a [R],
 }
 
 #[derive(Deserialize)]
-struct Read {
-    files: Vec<DataFile>,
+struct Read<R> {
+    files: Vec<R>,
 }
 
 impl Store {
@@ -38,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when a segment was collected, [`StoreError::Corrupt`], [`StoreError::Unavailable`].
     pub async fn files(&self, m: &Manifest, t: &TableSnapshot) -> Result<Arc<Vec<DataFile>>, StoreError> {
-        self.list(m, t, &t.segments).await
+        self.list(Area::of_table(m, t), &id(m)?, &t.segments).await
     }
 
     /// The table's reject files.
@@ -46,48 +82,87 @@ impl Store {
     /// # Errors
     /// As [`Store::files`].
     pub async fn reject_files(&self, m: &Manifest, t: &TableSnapshot) -> Result<Arc<Vec<DataFile>>, StoreError> {
-        self.list(m, t, &t.reject_segments).await
+        self.list(Area::of_table(m, t), &id(m)?, &t.reject_segments).await
     }
 
-    /// Writes a file list; what is there already is not written again. `area` is the table's ([`Area::of_table`]).
+    /// All upstream files a snapshot was made from, in the order of the parts. For ingest, which needs them once a run:
+    /// they are not kept in memory here.
+    ///
+    /// # Errors
+    /// As [`Store::files`].
+    pub async fn sources(&self, m: &Manifest) -> Result<Vec<SourceRecord>, StoreError> {
+        let (area, dataset) = (Area::of(&m.license), id(m)?);
+        let reads: Vec<_> = m
+            .source_segments
+            .iter()
+            .map(|segment| self.read_segment::<SourceRecord>(area, &dataset, segment))
+            .collect();
+        let mut reads = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE);
+        let mut sources = Vec::with_capacity(usize::try_from(m.source_count()).unwrap_or_default().min(1 << 20));
+        while let Some((records, _)) = reads.try_next().await? {
+            sources.extend(records);
+        }
+        Ok(sources)
+    }
+
+    /// `limit` of the upstream files, from the `offset`th; fewer at the end of the list.
+    ///
+    /// # Errors
+    /// As [`Store::files`].
+    pub async fn some_sources(&self, m: &Manifest, offset: u64, limit: usize) -> Result<Vec<SourceRecord>, StoreError> {
+        self.page(m, &m.source_segments, offset, limit).await
+    }
+
+    /// `limit` of the parts upstream does not have, from the `offset`th; fewer at the end of the list.
+    ///
+    /// # Errors
+    /// As [`Store::files`].
+    pub async fn some_gaps(&self, m: &Manifest, offset: u64, limit: usize) -> Result<Vec<Gap>, StoreError> {
+        self.page(m, &m.gap_segments, offset, limit).await
+    }
+
+    /// Writes a list; what is there already is not written again. `area` is the table's ([`Area::of_table`]) for its
+    /// files, the dataset's for sources and gaps.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn put_segments(
+    pub async fn put_segments<R: Record>(
         &self,
         area: Area,
         dataset: &DatasetId,
-        files: &[DataFile],
+        records: &[R],
     ) -> Result<Vec<SegmentRef>, StoreError> {
-        let mut segments = Vec::new();
-        for files in cut(files) {
-            let body = serde_json::to_vec(&Written { files }).map_err(|error| StoreError::corrupt(dataset, error))?;
-            let hash = hex::encode(Sha256::digest(&body));
-            let key = Key::Segment { area, dataset: dataset.clone(), hash: hash.clone() };
-            if self.object(&key.to_string()).await?.is_none() {
-                match self.create(&key.path()?, Bytes::from(body), key.content_type()).await {
-                    // Another run has the same files.
-                    Ok(()) | Err(StoreError::Exists { .. }) => {}
-                    Err(other) => return Err(other),
-                }
-            }
-            let rows = files.iter().map(|file| file.rows).sum();
-            segments.push(SegmentRef { hash, files: files.len() as u64, rows });
-        }
-        Ok(segments)
+        let writes: Vec<_> = cut(records).into_iter().map(|records| self.put_segment(area, dataset, records)).collect();
+        futures::stream::iter(writes).buffered(SEGMENTS_AT_ONCE).try_collect().await
     }
 
-    async fn list(
+    async fn put_segment<R: Record>(
         &self,
-        manifest: &Manifest,
-        table: &TableSnapshot,
+        area: Area,
+        dataset: &DatasetId,
+        files: &[R],
+    ) -> Result<SegmentRef, StoreError> {
+        let body = serde_json::to_vec(&Written { files }).map_err(|error| StoreError::corrupt(dataset, error))?;
+        let hash = hex::encode(Sha256::digest(&body));
+        let key = Key::Segment { area, dataset: dataset.clone(), hash: hash.clone() };
+        if self.object(&key.to_string()).await?.is_none() {
+            match self.create(&key.path()?, Bytes::from(body), key.content_type()).await {
+                // Another run has the same files.
+                Ok(()) | Err(StoreError::Exists { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(SegmentRef { hash, files: files.len() as u64, rows: files.iter().map(Record::rows).sum() })
+    }
+
+    async fn list<R: Record>(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
         segments: &[SegmentRef],
-    ) -> Result<Arc<Vec<DataFile>>, StoreError> {
-        let dataset: DatasetId =
-            manifest.dataset.parse().map_err(|error| StoreError::corrupt(&manifest.dataset, error))?;
-        let area = Area::of_table(manifest, table);
+    ) -> Result<Arc<Vec<R>>, StoreError> {
         if let [only] = segments {
-            return self.segment(area, &dataset, only).await.map(|(files, _)| files);
+            return self.segment(area, dataset, only).await.map(|(records, _)| records);
         }
         // The joined list is kept too: it is asked for with each request.
         let joined = format!(
@@ -95,56 +170,107 @@ impl Store {
             area.folder().unwrap_or_default(),
             segments.iter().map(|segment| segment.hash.as_str()).collect::<String>()
         );
-        if let Some((files, _)) = self.0.segments.get(&joined) {
-            return Ok(files);
+        if let Some((records, _)) = self.cached(&joined) {
+            return Ok(records);
         }
         // Collected first: a closure over borrowed segments inside the stream would make this future not `Send` enough
         // for callers that spawn it.
-        let reads: Vec<_> = segments.iter().map(|segment| self.segment(area, &dataset, segment)).collect();
+        let reads: Vec<_> = segments.iter().map(|segment| self.segment::<R>(area, dataset, segment)).collect();
         let parts: Vec<_> = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE).try_collect().await?;
         let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
-        let files = Arc::new(parts.iter().flat_map(|(files, _)| files.iter().cloned()).collect::<Vec<_>>());
-        self.0.segments.insert(joined, (files.clone(), bytes));
-        Ok(files)
+        let records = Arc::new(parts.iter().flat_map(|(records, _)| records.iter().cloned()).collect::<Vec<R>>());
+        self.0.segments.insert(joined, (records.clone(), bytes));
+        Ok(records)
+    }
+
+    /// Part of one of the dataset's own lists: only the segments that it touches are read.
+    async fn page<R: Record>(
+        &self,
+        m: &Manifest,
+        segments: &[SegmentRef],
+        offset: u64,
+        limit: usize,
+    ) -> Result<Vec<R>, StoreError> {
+        let (area, dataset) = (Area::of(&m.license), id(m)?);
+        let (mut begin, mut page) = (0_u64, Vec::new());
+        for segment in segments {
+            let skip = offset.saturating_sub(begin);
+            begin = begin.saturating_add(segment.files);
+            if skip >= segment.files {
+                continue;
+            }
+            if page.len() >= limit {
+                break;
+            }
+            let (records, _) = self.segment::<R>(area, &dataset, segment).await?;
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+            page.extend(records.iter().skip(skip).take(limit - page.len()).cloned());
+        }
+        Ok(page)
     }
 
     /// One segment, and the bytes of its JSON.
-    async fn segment(
+    async fn segment<R: Record>(
         &self,
         area: Area,
         dataset: &DatasetId,
         segment: &SegmentRef,
-    ) -> Result<(Arc<Vec<DataFile>>, u64), StoreError> {
-        let key = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() };
-        let name = key.to_string();
-        if let Some(cached) = self.0.segments.get(&name) {
+    ) -> Result<(Arc<Vec<R>>, u64), StoreError> {
+        let name = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() }.to_string();
+        if let Some(cached) = self.cached(&name) {
             return Ok(cached);
         }
+        let (records, bytes) = self.read_segment(area, dataset, segment).await?;
+        let records = Arc::new(records);
+        self.0.segments.insert(name, (records.clone(), bytes));
+        Ok((records, bytes))
+    }
+
+    async fn read_segment<R: Record>(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
+        segment: &SegmentRef,
+    ) -> Result<(Vec<R>, u64), StoreError> {
+        let key = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() };
         let body = self.get(&key.path()?).await?;
         if hex::encode(Sha256::digest(&body)) != segment.hash {
-            return Err(StoreError::corrupt(name, "its bytes do not have the sha256 in its name"));
+            return Err(StoreError::corrupt(key, "its bytes do not have the sha256 in its name"));
         }
-        let read: Read = serde_json::from_slice(&body)
-            .map_err(|error| StoreError::corrupt(&name, format!("is no list of files: {error}")))?;
-        let files = (Arc::new(read.files), body.len() as u64);
-        self.0.segments.insert(name, files.clone());
-        Ok(files)
+        let read: Read<R> = serde_json::from_slice(&body)
+            .map_err(|error| StoreError::corrupt(key, format!("is no list of such files: {error}")))?;
+        Ok((read.files, body.len() as u64))
+    }
+
+    fn cached<R: Record>(&self, name: &str) -> Option<(Arc<Vec<R>>, u64)> {
+        let (records, bytes): (Arc<dyn Any + Send + Sync>, u64) = self.0.segments.get(name)?;
+        Some((records.downcast().ok()?, bytes))
     }
 }
 
-/// Cuts a list where its own files say so.
-fn cut(files: &[DataFile]) -> Vec<&[DataFile]> {
+fn id(manifest: &Manifest) -> Result<DatasetId, StoreError> {
+    manifest.dataset.parse().map_err(|error| StoreError::corrupt(&manifest.dataset, error))
+}
+
+/// Cuts a list where its own records say so.
+fn cut<R: Record>(records: &[R]) -> Vec<&[R]> {
     let mut segments = Vec::new();
     let mut begin = 0;
-    for (at, file) in files.iter().enumerate() {
+    for (at, record) in records.iter().enumerate() {
         let length = at + 1 - begin;
-        let ends = length >= FEWEST && CUT.iter().any(|end| file.sha256.ends_with(end));
-        if ends || length == MOST || at + 1 == files.len() {
-            segments.extend(files.get(begin..=at));
+        let ends = length >= FEWEST && ends_segment(record.identity());
+        if ends || length == MOST || at + 1 == records.len() {
+            segments.extend(records.get(begin..=at));
             begin = at + 1;
         }
     }
     segments
+}
+
+/// One in [`ONE_IN`], by a hash: the same wherever the record stands.
+fn ends_segment(identity: &str) -> bool {
+    let hash = Sha256::digest(identity).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    hash % ONE_IN == 0
 }
 
 #[cfg(test)]
@@ -164,11 +290,11 @@ mod tests {
         let files: Vec<DataFile> = (0..20_000).map(file).collect();
         let before = cut(&files);
         assert_eq!(before.concat(), files);
-        assert!(before.len() > 6 && before.iter().all(|segment| segment.len() <= MOST), "{}", before.len());
+        assert!(before.len() > 15 && before.iter().all(|segment| segment.len() <= MOST), "{}", before.len());
         let mut changed: Vec<DataFile> = files.get(100..).expect("enough").to_vec();
         changed.extend((20_000..20_050).map(file));
         let fresh = cut(&changed).iter().filter(|segment| !before.contains(segment)).count();
         assert!(fresh <= 3, "{fresh} segments of {} had to be written again", before.len());
-        assert!(cut(&[]).is_empty());
+        assert!(cut::<DataFile>(&[]).is_empty());
     }
 }

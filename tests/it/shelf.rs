@@ -168,8 +168,9 @@ impl TestSnapshot {
                 retention: "90d".into(),
             },
             license: license(self.class),
-            sources: Vec::new(),
-            gaps: Vec::new(),
+            source_segments: Vec::new(),
+            source_bytes: 0,
+            gap_segments: Vec::new(),
             tables,
         };
         store.publish(&manifest).await.unwrap();

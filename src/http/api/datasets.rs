@@ -24,6 +24,8 @@ use crate::{
 
 /// Manifests read at once for the list.
 const HEADS_AT_ONCE: usize = 16;
+/// Gaps in one answer.
+const GAPS: usize = 1000;
 
 /// A dataset in the list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,8 +95,10 @@ struct DatasetDetail {
     sample: bool,
     rows: u64,
     bytes: u64,
-    /// Parts upstream does not have.
+    /// Parts upstream does not have: the first thousand. The snapshot's own address leads to the others.
     gaps: Vec<Gap>,
+    /// How many there are in all.
+    gap_count: u64,
     tables: Vec<TableSummary>,
     url: String,
 }
@@ -209,7 +213,8 @@ pub(in crate::http) async fn one(
         sample: manifest.sample,
         rows: manifest.rows(),
         bytes: manifest.bytes(),
-        gaps: manifest.gaps.clone(),
+        gaps: state.store.some_gaps(manifest, 0, GAPS).await?,
+        gap_count: manifest.gap_count(),
         tables: manifest.tables.iter().map(table).collect(),
         url: state.url(&format!("/v1/datasets/{id}")),
     };

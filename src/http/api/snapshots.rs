@@ -24,6 +24,8 @@ use crate::{
 
 /// Snapshots in one answer.
 const PAGE: u64 = 100;
+/// Upstream files in one answer, and gaps.
+const SOURCES: u64 = 1000;
 /// Manifests read at once.
 const AT_ONCE: usize = 16;
 
@@ -133,10 +135,19 @@ struct Provenance {
     /// Version of Openshelf that made it.
     software: String,
     license: License,
-    /// Every upstream file it was made from.
+    /// Upstream files it was made from, in the order of the parts: those from `offset`.
     sources: Vec<SourceRecord>,
-    /// Parts upstream does not have.
+    /// How many there are in all.
+    source_count: u64,
+    /// Bytes of all of them as fetched.
+    source_bytes: u64,
+    /// Parts upstream does not have: those from `offset`.
     gaps: Vec<Gap>,
+    /// How many there are in all.
+    gap_count: u64,
+    offset: u64,
+    /// Address of the upstream files and gaps that follow; null when these are the last.
+    next: Option<String>,
     rows: u64,
     rejected: u64,
     bytes: u64,
@@ -152,7 +163,9 @@ struct Provenance {
     get, path = "/v1/datasets/{dataset}/snapshots/{snapshot}", tag = "datasets",
     params(
         ("dataset" = String, Path, description = "Dataset"),
-        ("snapshot" = String, Path, description = "Number, or a UTC date")
+        ("snapshot" = String, Path, description = "Number, or a UTC date"),
+        ("offset" = Option<u64>, Query, description = "Upstream files and gaps to pass over"),
+        ("limit" = Option<u64>, Query, description = "At most this many upstream files, and gaps; 1000 by default and at most")
     ),
     responses((status = 200, body = Provenance), (status = 404, description = "No such snapshot"))
 )]
@@ -162,11 +175,22 @@ pub(in crate::http) async fn one(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params.only(&[])?;
+    let params = params.only(&["offset", "limit"])?;
+    let offset = params.number("offset", 0)?.unwrap_or(0);
+    let limit = params.number("limit", 1)?.unwrap_or(SOURCES);
+    if limit > SOURCES {
+        let detail =
+            format!("`limit` is {limit}; at most {SOURCES} upstream files fit in one answer, `next` leads on.");
+        return Err(Problem::new(Kind::InvalidParameter, detail));
+    }
     let published = published::snapshot(&state, path.get("dataset"), Some(path.get("snapshot"))).await?;
     let manifest = &published.manifest;
     let id = &manifest.dataset;
     let url = state.url(&format!("/v1/datasets/{id}/snapshots/{}", manifest.snapshot));
+    let page = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (source_count, gap_count) = (manifest.source_count(), manifest.gap_count());
+    let end = offset.saturating_add(limit);
+    let next = (source_count.max(gap_count) > end).then(|| format!("{url}?offset={end}&limit={limit}"));
     let provenance = Provenance {
         dataset: id.clone(),
         title: manifest.info.title.clone(),
@@ -180,8 +204,13 @@ pub(in crate::http) async fn one(
         definition: manifest.definition.clone(),
         software: manifest.software.clone(),
         license: manifest.license.clone(),
-        sources: manifest.sources.clone(),
-        gaps: manifest.gaps.clone(),
+        sources: state.store.some_sources(manifest, offset, page).await?,
+        source_count,
+        source_bytes: manifest.source_bytes,
+        gaps: state.store.some_gaps(manifest, offset, page).await?,
+        gap_count,
+        offset,
+        next: next.clone(),
         rows: manifest.rows(),
         rejected: manifest.tables.iter().map(|table| table.rejected).sum(),
         bytes: manifest.bytes(),
@@ -205,6 +234,9 @@ pub(in crate::http) async fn one(
     let mut response = answer::json(&provenance, CachePolicy::of(published.pinned, false), &headers)?;
     name_snapshot(&mut response, manifest);
     link(&mut response, &manifest.license.url, "license");
+    if let Some(next) = next {
+        link(&mut response, &next, "next");
+    }
     Ok(response)
 }
 

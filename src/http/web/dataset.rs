@@ -29,6 +29,8 @@ use crate::{
 /// Rows shown of a table, and characters shown of a cell.
 const FIRST_ROWS: u64 = 5;
 const CELL: usize = 120;
+/// Parts missing upstream that are named.
+const GAPS: usize = 100;
 
 /// A table as its page shows it.
 struct Shown<'a> {
@@ -61,6 +63,7 @@ pub(in crate::http) async fn page(
         let rows = if open { first_rows(&state, manifest, table, &files).await } else { Vec::new() };
         tables.push(Shown { table, open, files, rows });
     }
+    let gaps = state.store.some_gaps(manifest, 0, GAPS).await?;
     let id = &manifest.dataset;
     let api = state.url(&format!("/v1/datasets/{id}"));
     let cited = format!("{base}/v1/datasets/{id}/snapshots/{}", manifest.snapshot);
@@ -76,10 +79,10 @@ pub(in crate::http) async fn page(
             a href=(format!("{api}/runs")) { "Ingest runs" } " · "
             a href=(format!("{api}/snapshots/{}", manifest.snapshot)) { "Where it came from" }
         }
-        @if !manifest.gaps.is_empty() {
+        @if !gaps.is_empty() {
             details {
-                summary { (manifest.gaps.len()) " parts are missing upstream" }
-                ul { @for gap in manifest.gaps.iter().take(100) { li { code { (gap.url) } ": " (gap.reason) } } }
+                summary { (manifest.gap_count()) " parts are missing upstream" }
+                ul { @for gap in &gaps { li { code { (gap.url) } ": " (gap.reason) } } }
             }
         }
         @for table in &tables { (table_part(&state, id, table, &base)) }

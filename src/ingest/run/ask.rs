@@ -10,7 +10,7 @@ use super::super::{
     plan::SourcePlan,
     source::Part,
 };
-use crate::catalog::{Gap, Manifest, SourceRecord};
+use crate::catalog::{Gap, SourceRecord};
 
 /// A part on its way.
 pub(super) enum Arrived {
@@ -43,30 +43,27 @@ impl Asked {
 pub(super) struct Asker<'a> {
     pub(super) plan: &'a SourcePlan<'a>,
     pub(super) fetcher: &'a Fetcher,
-    /// The snapshot whose parts need not be read again; `None`: all are needed.
-    pub(super) basis: Option<&'a Manifest>,
     pub(super) now: DateTime<Utc>,
 }
 
 impl Asker<'_> {
-    /// Asks upstream for one part. `None`: it is not there, and that is a gap.
-    pub(super) async fn ask(&self, part: Part, gaps: &mut Vec<Gap>) -> Result<Option<Asked>, Failure> {
-        let Self { plan, fetcher, basis, now } = *self;
-        let known: Vec<&SourceRecord> = basis
-            .iter()
-            .flat_map(|basis| &basis.sources)
-            .filter(|record| record.source == plan.id && record.part == part.name)
-            .collect();
+    /// Asks upstream for one part. `known` are its files as the parent snapshot has them; none: all are needed. `None`: it
+    /// is not there, and that is a gap.
+    pub(super) async fn ask(
+        &self,
+        part: Part,
+        known: Vec<SourceRecord>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<Option<Asked>, Failure> {
+        let Self { plan, fetcher, now } = *self;
         let complete = known.len() == part.files.len()
             && part.files.iter().zip(&known).all(|(file, record)| file.url == record.url);
-        let kept = || known.iter().map(|record| (*record).clone()).collect::<Vec<_>>();
         let settled = plan.source.recheck.as_deref().and_then(definition::duration).is_some_and(|recheck| {
             let young = part.time.or_else(|| known.iter().map(|record| record.fetched).min());
             young.is_some_and(|time| (now - time).to_std().is_ok_and(|age| age > recheck))
         });
         if complete && settled {
-            let records = kept();
-            return Ok(Some(Asked { part, records, arrived: Arrived::Kept }));
+            return Ok(Some(Asked { part, records: known, arrived: Arrived::Kept }));
         }
         let mut fetched = Vec::with_capacity(part.files.len());
         let mut unchanged = complete;
@@ -90,14 +87,13 @@ impl Asker<'_> {
                     }
                     gaps.push(Gap { source: plan.id.clone(), url: file.url.clone(), reason });
                     // What upstream has lost we keep.
-                    return Ok(complete.then(|| Asked { records: kept(), part, arrived: Arrived::Kept }));
+                    return Ok(complete.then(|| Asked { part, records: known, arrived: Arrived::Kept }));
                 }
             }
         }
         if unchanged {
             fetched.into_iter().flatten().for_each(FetchedFile::discard);
-            let records = kept();
-            return Ok(Some(Asked { part, records, arrived: Arrived::Kept }));
+            return Ok(Some(Asked { part, records: known, arrived: Arrived::Kept }));
         }
         // One file of several is new: the others are needed as well.
         let (mut files, mut records, mut downloads) = (Vec::new(), Vec::new(), Vec::new());

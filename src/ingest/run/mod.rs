@@ -4,7 +4,7 @@ mod ask;
 mod source_run;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +26,7 @@ use super::{
     publish::{self, Findings, ReadyTable},
 };
 use crate::{
-    catalog::{Manifest, Outcome, RunRecord, run::TableCount},
+    catalog::{Manifest, Outcome, RunRecord, SourceRecord, run::TableCount},
     config::IngestSettings,
     store::{Area, Store},
 };
@@ -187,18 +187,43 @@ impl Work<'_> {
         let mut ready: BTreeMap<usize, ReadyTable> = BTreeMap::new();
         let mut anything_new = basis.is_none_or(|basis| basis.definition != loaded.sha256);
         let plans = plan::plan(loaded)?;
+        let mut known = known(ingest.store, basis).await?;
+        let mut sources = Vec::with_capacity(plans.len());
         for plan in &plans {
-            let mut source = SourceRun::new(ingest, loaded, pipeline, plan, fetcher, basis, snapshot);
+            let known = known.remove(&plan.id).unwrap_or_default();
+            let mut source = SourceRun::new(ingest, loaded, pipeline, plan, fetcher, basis, known, snapshot);
             anything_new |= source.go(&mut findings, &mut self.told.counts, &mut self.told.stderr).await?;
-            source.assemble(&mut findings, &mut ready).await?;
+            sources.push(source);
         }
         if !anything_new {
             return Ok(None);
+        }
+        // Only now: it reads the parent's file lists, which a run without news can do without.
+        for source in sources {
+            source.assemble(&mut findings, &mut ready).await?;
         }
         hold_against_parent(basis, &ready)?;
         let tables = ready.into_values().collect();
         publish::publish(ingest.store, loaded, parent, self.run, ingest.now, findings, tables).await.map(Some)
     }
+}
+
+/// Upstream's files of one source as a snapshot has them, by part.
+type KnownParts = HashMap<String, Vec<SourceRecord>>;
+
+/// Upstream's files as a snapshot has them, by source and part.
+async fn known(store: &Store, basis: Option<&Manifest>) -> Result<HashMap<String, KnownParts>, Failure> {
+    let mut known: HashMap<String, KnownParts> = HashMap::new();
+    let Some(basis) = basis else { return Ok(known) };
+    for record in store.sources(basis).await? {
+        // Most have their source already: no copy of its name for each.
+        if !known.contains_key(&record.source) {
+            known.insert(record.source.clone(), KnownParts::new());
+        }
+        let Some(parts) = known.get_mut(&record.source) else { continue };
+        parts.entry(record.part.clone()).or_default().push(record);
+    }
+    Ok(known)
 }
 
 /// A table that had rows and now has none is upstream's accident, not news.
@@ -233,8 +258,8 @@ fn published_message(manifest: &Manifest) -> String {
     if rejected > 0 {
         message.push_str(&format!(", {} rejected", amount(rejected, "row")));
     }
-    if !manifest.gaps.is_empty() {
-        message.push_str(&format!(", {} missing upstream", amount(manifest.gaps.len() as u64, "part")));
+    if manifest.gap_count() > 0 {
+        message.push_str(&format!(", {} missing upstream", amount(manifest.gap_count(), "part")));
     }
     message
 }

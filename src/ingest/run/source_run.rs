@@ -1,6 +1,6 @@
 //! One source on its way through a run: its parts asked for, taken through the pipeline, put together as tables.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     super::{
@@ -17,7 +17,7 @@ use super::{
         publish::{self, Findings, ReadyTable, Shelf},
         source::{self, Listed},
     },
-    Ingest,
+    Ingest, KnownParts,
     ask::{Arrived, Asked, Asker},
     blocking,
 };
@@ -34,6 +34,8 @@ pub(super) struct SourceRun<'a> {
     pub(super) basis: Option<&'a Manifest>,
     /// The number of the snapshot being made.
     pub(super) snapshot: u64,
+    /// Upstream's files as the basis has them, by part; those of a part are taken out when it is asked for.
+    known: KnownParts,
     columns: BTreeMap<usize, TableColumns>,
     asked: Vec<Asked>,
     /// What this run has uploaded, by table and part.
@@ -57,10 +59,15 @@ struct Totals {
     seen: Seen,
 }
 
+/// Bytes and pieces of what scripts said that are kept for the run record: the last ones.
+const MOST_SAID: (usize, usize) = (256 << 10, 1000);
+
 /// Rows read before a table of which none fits ends the run early.
 const ENOUGH_MISFITS: u64 = 1000;
 
 impl<'a> SourceRun<'a> {
+    /// `known` are the files of this source in `parent`, by part.
+    #[allow(clippy::too_many_arguments, reason = "what a run is made of")]
     pub(super) fn new(
         ingest: Ingest<'a>,
         loaded: &'a Loaded,
@@ -68,6 +75,7 @@ impl<'a> SourceRun<'a> {
         plan: &'a SourcePlan<'a>,
         fetcher: &'a Fetcher,
         parent: Option<&'a Manifest>,
+        known: KnownParts,
         snapshot: u64,
     ) -> Self {
         let kept = plan.tables.iter().all(|table| table_in(parent, table).is_some());
@@ -86,6 +94,7 @@ impl<'a> SourceRun<'a> {
             fetcher,
             basis: parent.filter(|_| kept),
             snapshot,
+            known: if kept { known } else { KnownParts::new() },
             columns,
             asked: Vec::new(),
             made: BTreeMap::new(),
@@ -111,10 +120,15 @@ impl<'a> SourceRun<'a> {
 
         // Where columns are taken from the data, all parts are looked through before the first is written.
         let infers = plan.tables.iter().any(|table| table.schema.is_none());
-        let asker = Asker { plan, fetcher: self.fetcher, basis: self.basis, now };
+        let asker = Asker { plan, fetcher: self.fetcher, now };
         let mut any_new = self.basis.is_none();
         for part in parts {
-            let Some(mut one) = asker.ask(part, &mut findings.gaps).await? else { continue };
+            let known = self.known.remove(&part.name).unwrap_or_default();
+            let was_there = !known.is_empty();
+            let Some(mut one) = asker.ask(part, known, &mut findings.gaps).await? else {
+                any_new |= was_there;
+                continue;
+            };
             if let Arrived::New(found, _) = &one.arrived {
                 any_new = true;
                 if let Some(expect) = &plan.source.expect {
@@ -129,7 +143,8 @@ impl<'a> SourceRun<'a> {
             }
             self.asked.push(one);
         }
-        any_new |= self.lost_a_part();
+        // A part that upstream no longer lists is a change too.
+        any_new |= !self.known.is_empty();
         if infers && any_new {
             self.infer_all().await?;
             self.process_all(counts, stderr).await?;
@@ -141,21 +156,15 @@ impl<'a> SourceRun<'a> {
         Ok(any_new)
     }
 
-    /// A part that upstream no longer lists is a change too.
-    fn lost_a_part(&self) -> bool {
-        let before = self.basis.iter().flat_map(|basis| &basis.sources).filter(|record| record.source == self.plan.id);
-        before.into_iter().any(|record| !self.asked.iter().any(|one| one.part.name == record.part))
-    }
-
     /// Learns the columns of tables that name none. Where they have become wider than those of the files we keep, the
     /// parts of those are asked for again, so that all files of a table have the same columns.
     async fn infer_all(&mut self) -> Result<(), Failure> {
         if !self.infer(self.basis).await? || !self.asked.iter().any(|one| matches!(one.arrived, Arrived::Kept)) {
             return Ok(());
         }
-        let asker = Asker { plan: self.plan, fetcher: self.fetcher, basis: None, now: self.ingest.now };
+        let asker = Asker { plan: self.plan, fetcher: self.fetcher, now: self.ingest.now };
         for one in self.asked.iter_mut().filter(|one| matches!(one.arrived, Arrived::Kept)) {
-            let again = asker.ask(one.part.clone(), &mut Vec::new()).await?;
+            let again = asker.ask(one.part.clone(), vec![], &mut Vec::new()).await?;
             *one = again.ok_or_else(|| {
                 Failure::upstream(format!(
                     "{} is needed again because the columns have changed, and upstream no longer has it",
@@ -240,6 +249,7 @@ impl<'a> SourceRun<'a> {
         for (index, table) in done {
             let Some(plan) = self.plan.tables.iter().find(|plan| plan.index == index) else { continue };
             stderr.extend(table.stderr);
+            keep_the_end(stderr);
             let rejected = table.misfits + table.encoded.duplicate_rows;
             let count = counts.entry(index).or_default();
             count.table.clone_from(&plan.table.name);
@@ -256,6 +266,7 @@ impl<'a> SourceRun<'a> {
             total.read += table.read;
             total.misfits += table.misfits;
             total.reasons.extend(table.reasons);
+            total.reasons.truncate(part::SHOWN_REASONS);
             total.seen.join(&table.seen);
             // No number of good rows to come is likely to save a table of which nothing fits.
             if total.misfits == total.read && total.read > ENOUGH_MISFITS {
@@ -319,24 +330,23 @@ impl<'a> SourceRun<'a> {
 
     async fn assemble_table(&mut self, table: &TablePlan<'_>) -> Result<ReadyTable, Failure> {
         let store = self.ingest.store;
-        let (mut kept, mut kept_rejects) = (BTreeMap::new(), BTreeMap::new());
+        let (mut before_files, mut before_rejects) = (Arc::default(), Arc::default());
         let before = table_in(self.basis, table);
         if let (Some(basis), Some(before)) = (self.basis, before) {
-            kept = publish::by_part(&store.files(basis, before).await?);
-            kept_rejects = publish::by_part(&store.reject_files(basis, before).await?);
+            before_files = store.files(basis, before).await?;
+            before_rejects = store.reject_files(basis, before).await?;
         }
+        let (kept, kept_rejects) = (publish::by_part(&before_files), publish::by_part(&before_rejects));
         let (mut files, mut rejects) = (Vec::new(), Vec::new());
         for one in &self.asked {
             let name = &one.part.name;
-            let made = match &one.arrived {
-                Arrived::New(..) | Arrived::Done => self.made.remove(&(table.index, name.clone())).unwrap_or_default(),
-                Arrived::Kept => Made {
-                    data: kept.remove(name).unwrap_or_default(),
-                    rejects: kept_rejects.remove(name).unwrap_or_default(),
-                },
-            };
-            files.extend(made.data);
-            rejects.extend(made.rejects);
+            if matches!(one.arrived, Arrived::Kept) {
+                files.extend(kept.get(name.as_str()).into_iter().flatten().copied().cloned());
+                rejects.extend(kept_rejects.get(name.as_str()).into_iter().flatten().copied().cloned());
+            } else if let Some(made) = self.made.remove(&(table.index, name.clone())) {
+                files.extend(made.data);
+                rejects.extend(made.rejects);
+            }
         }
         let definition = table.table;
         let schema = self.columns.get(&table.index).map(|columns| columns.schema.clone());
@@ -381,6 +391,18 @@ fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -
             .is_none_or(|definition| definition.bloom.unwrap_or(true));
     }
     Ok(schema)
+}
+
+/// Drops the oldest of what scripts said, beyond what a run record holds.
+fn keep_the_end(said: &mut Vec<String>) {
+    let (mut left, pieces) = MOST_SAID;
+    let fits = |text: &&String| {
+        let fits = text.len() <= left;
+        left = left.saturating_sub(text.len());
+        fits
+    };
+    let kept = said.iter().rev().take(pieces).take_while(fits).count();
+    said.drain(..said.len() - kept);
 }
 
 /// A table as a snapshot has it, if nothing that shapes it has changed since.

@@ -210,6 +210,6 @@ async fn runs_are_listed_newest_first(store: &Store) {
 }
 
 /// The same storage, with nothing remembered.
-fn again(store: &Store) -> Store {
+pub(super) fn again(store: &Store) -> Store {
     Store::over(store.0.address.clone(), store.0.objects.clone(), store.0.disk.clone())
 }

@@ -4,12 +4,13 @@
 
 mod contract;
 mod crash;
+mod large;
 mod lossy;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::*;
-use crate::catalog::{DatasetInfo, License, Outcome, Redistribution, RunRecord, TableSchema, TableSnapshot};
+use crate::catalog::{DataFile, DatasetInfo, License, Outcome, Redistribution, RunRecord, TableSchema, TableSnapshot};
 
 fn dataset(name: &str) -> DatasetId {
     name.parse().unwrap()
@@ -44,8 +45,9 @@ fn manifest(name: &str, snapshot: u64, run: &str) -> Manifest {
             redistribution: Redistribution::Open,
             attribution: None,
         },
-        sources: Vec::new(),
-        gaps: Vec::new(),
+        source_segments: Vec::new(),
+        source_bytes: 0,
+        gap_segments: Vec::new(),
         tables: Vec::new(),
     }
 }
