@@ -2,6 +2,7 @@
 //!
 //! Everything here is plain data that serializes to the JSON kept in the store. It knows no path, no network and no clock.
 
+pub mod column_type;
 pub mod dataset;
 pub mod license;
 pub mod rejects;
@@ -9,8 +10,9 @@ pub mod run;
 pub mod schema;
 pub mod snapshot;
 
+pub use column_type::ColumnType;
 pub use dataset::{DatasetId, DatasetInfo, TableId};
 pub use license::{License, Redistribution};
 pub use run::{Blame, Outcome, RunRecord};
-pub use schema::{Column, ColumnType, TableSchema};
+pub use schema::{Column, TableSchema};
 pub use snapshot::{DataFile, Gap, Manifest, SegmentRef, SourceRecord, TableSnapshot};
