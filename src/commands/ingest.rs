@@ -6,7 +6,7 @@ use futures::{FutureExt, future::FusedFuture};
 use openshelf::{
     catalog::{Blame, Outcome},
     ingest::{
-        definition::{self, Loaded},
+        definition::{self, Fault, Faults, Loaded},
         progress::Progress,
         run::{Ended, Ingest},
     },
@@ -25,7 +25,13 @@ pub(super) async fn run(places: &Places, arguments: &IngestArguments) -> Result<
         arguments.dataset.clone()
     };
     // All definitions are read before the first is run: a fault is said at once, not an hour later.
-    let loaded: Vec<Loaded> = ids.iter().map(|id| definition::load(&places.datasets, id)).collect::<Result<_, _>>()?;
+    let (loaded, faults): (Vec<_>, Vec<_>) =
+        ids.iter().map(|id| definition::load(&places.datasets, id)).partition(Result::is_ok);
+    let faults: Vec<Fault> = faults.into_iter().filter_map(Result::err).flat_map(|faults| faults.0).collect();
+    if !faults.is_empty() {
+        return Err(Faults(faults).into());
+    }
+    let loaded: Vec<Loaded> = loaded.into_iter().flatten().collect();
     if loaded.is_empty() {
         return Err(CommandError::usage(format!("there is no definition in {folder}")));
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use openshelf::ingest::{
-    definition,
+    definition::{self, grammar::is_public},
     draft::draft,
     fetch::{Fetched, Fetcher, RemoteFile},
     progress::Progress,
@@ -16,6 +16,16 @@ pub(super) async fn run(places: &Places, arguments: &NewArguments) -> Result<u8,
     let folder = places.datasets.join(id.as_str());
     let settings = arguments.crawl.settings();
     let remote = from.starts_with("http://") || from.starts_with("https://");
+    if let Some((scheme, _)) = from.split_once("://").filter(|(scheme, _)| !remote && *scheme != "file") {
+        return Err(CommandError::usage(format!(
+            "{from}: addresses at `{scheme}://` are not fetched; give a file or an http(s) URL"
+        )));
+    }
+    if remote && settings.contact.is_none() && is_public(from) {
+        return Err(CommandError::usage(format!(
+            "{from} is on the network, and upstreams want to know who asks: set OPENSHELF_CONTACT=you@example.org (it goes into the User-Agent), or give a file"
+        )));
+    }
     let local = (!remote).then(|| PathBuf::from(from.strip_prefix("file://").unwrap_or(from)));
     let file = RemoteFile { url: from.clone(), bytes: None, checksum: None, local };
     let fetcher = Fetcher::new(&settings, Progress::lines())?;

@@ -174,8 +174,10 @@ fn a_new_definition_passes_its_check() {
     }
     let rivers = fs::read_to_string(shop.path("datasets/rivers/dataset.toml")).unwrap();
     assert!(rivers.contains("delimiter = \";\"") && rivers.contains("length_km"), "{rivers}");
-    let ran = shop.run(&["new", "none", "--from", "nothing-there.csv"]);
-    assert!(matches!(ran.code, Some(2 | 3)), "{ran}");
+    shop.run(&["new", "none", "--from", "nothing-there.csv"]).refused(&["nothing-there.csv"]);
+    shop.run(&["new", "none", "--from", "ftp://example.org/a.csv"]).refused(&["ftp://", "http(s)"]);
+    let shop = shop.env("OPENSHELF_CONTACT", None);
+    shop.run(&["new", "none", "--from", "https://example.org/a.csv"]).refused(&["OPENSHELF_CONTACT"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is wrong with a definition: every fault at once, each with file, line and the nearest valid word.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 /// One fault, at a place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,13 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Adds what another check of the same text found, except where this one has a fault already: that one may follow
+    /// from it.
+    pub(super) fn add_elsewhere(&mut self, other: Collector<'_>) {
+        let known: BTreeSet<usize> = self.faults.iter().map(|(at, _)| *at).collect();
+        self.faults.extend(other.faults.into_iter().filter(|(at, _)| !known.contains(at)));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
@@ -79,13 +86,22 @@ impl<'a> Collector<'a> {
 /// `; did you mean …?` with the nearest of the words, or the list of them where none is near.
 pub(super) fn did_you_mean<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.into_iter().collect();
-    let nearest = valid
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((score, candidate)) if score > 0.75 => format!("; did you mean `{candidate}`?"),
+    match nearest(word, valid.iter().copied()) {
+        Some(candidate) => format!("; did you mean `{candidate}`?"),
         _ if valid.is_empty() => String::new(),
         _ => format!("; valid here: {}", valid.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// The word that was probably meant, if one is near.
+pub(super) fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let near = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        // Two letters the wrong way round are one slip, in short words too.
+        let slip = word.len() > 2 && strsim::osa_distance(&word, &candidate) < 2;
+        strsim::jaro_winkler(&word, &candidate).max(if slip { 0.9 } else { 0.0 })
+    };
+    let scored = valid.into_iter().map(|candidate| (near(candidate), candidate));
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, candidate)| candidate)
 }

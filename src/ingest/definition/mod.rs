@@ -53,9 +53,14 @@ pub fn parse(text: &str, file: &str, folder: &Path) -> Result<Definition, Faults
         faults.finish()?;
     }
     let mut faults = fault::Collector::new(file, text);
-    structure::check(&schema(), &root, &mut faults);
+    let sound = structure::check(&schema(), &root, &mut faults);
     if !faults.is_empty() {
-        // What the sound parts mean is still worth saying, but only a whole definition can be read.
+        // What the sound parts mean is said as well, so that nobody mends a file twice.
+        if let Ok(definition) = serde_json::from_value::<Definition>(sound) {
+            let mut further = fault::Collector::new(file, text);
+            meaning::check(&definition, &root, folder, &mut further);
+            faults.add_elsewhere(further);
+        }
         return Err(faults.finish().err().unwrap_or(Faults(Vec::new())));
     }
     match toml::from_str::<Definition>(text) {
@@ -80,9 +85,16 @@ pub fn load(datasets: &Path, id: &DatasetId) -> Result<Loaded, Faults> {
     let path = folder.join("dataset.toml");
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(|error| {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            let message = match error.kind() {
+                std::io::ErrorKind::InvalidData => "this is not UTF-8, which TOML is written in".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            return Faults(vec![Fault { file: file.clone(), line: 1, column: 1, message }]);
+        }
         let known = list(datasets).unwrap_or_default();
         let hint = fault::did_you_mean(id.as_str(), known.iter().map(DatasetId::as_str));
-        let message = format!("there is no definition of `{id}` ({error}){hint}");
+        let message = format!("there is no definition of `{id}`{hint}");
         Faults(vec![Fault { file: file.clone(), line: 1, column: 1, message }])
     })?;
     let definition = parse(&text, &file, &folder)?;

@@ -1,5 +1,6 @@
 //! Checks a definition's structure against the JSON Schema generated from the grammar's types, so that the grammar is
-//! written down once. Unlike serde it does not stop at the first fault.
+//! written down once. Unlike serde it does not stop at the first fault, and it gives the definition as it would be
+//! without its faults, so that what the sound parts mean can be checked too.
 
 use std::ops::Range;
 
@@ -9,14 +10,16 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::fault::{Collector, did_you_mean};
+use super::fault::{Collector, did_you_mean, nearest};
 
 /// Words of the grammar that are reserved but not built.
 const LATER_KEYS: [&str; 5] = ["pages", "partition_by", "sorted_copies", "unpivot", "explode"];
 const LATER_VALUES: [&str; 3] = ["sqlite", "append", "merge"];
 
-pub(super) fn check(schema: &Json, root: &Spanned<DeTable<'_>>, faults: &mut Collector<'_>) {
-    Checker { schema, faults }.table(schema, root.get_ref(), root.span(), "the definition");
+/// Adds the faults of the structure. The answer is the definition with each faulty value left out, or replaced by one that
+/// says nothing where the grammar needs a value.
+pub(super) fn check(schema: &Json, root: &Spanned<DeTable<'_>>, faults: &mut Collector<'_>) -> Json {
+    Checker { schema, faults }.table(schema, root.get_ref(), root.span(), "the definition")
 }
 
 struct Checker<'a, 'f> {
@@ -25,37 +28,43 @@ struct Checker<'a, 'f> {
 }
 
 impl<'a> Checker<'a, '_> {
-    fn value(&mut self, schema: &'a Json, value: &Spanned<DeValue<'_>>, place: &str) {
-        let Some(schema) = self.choose(schema, value.get_ref()) else {
-            return self.wrong_kind(schema, value, place);
+    fn value(&mut self, schema: &'a Json, value: &Spanned<DeValue<'_>>, place: &str) -> Json {
+        let Some(chosen) = self.choose(schema, value.get_ref()) else {
+            self.wrong_kind(schema, value, place);
+            return self.nothing(schema);
         };
         match value.get_ref() {
-            DeValue::Table(table) => self.table(schema, table, value.span(), place),
+            DeValue::Table(table) => self.table(chosen, table, value.span(), place),
             DeValue::Array(items) => {
-                for item in items {
-                    self.value(schema.get("items").unwrap_or(&Json::Null), item, place);
-                }
+                let schema = chosen.get("items").unwrap_or(&Json::Null);
+                Json::Array(items.iter().map(|item| self.value(schema, item, place)).collect())
             }
-            DeValue::String(text) => self.text(schema, text, value.span(), place),
+            DeValue::String(text) => self.text(chosen, text, value.span(), place).into(),
             DeValue::Integer(number) => {
-                if schema.get("minimum").is_some() && number.as_str().starts_with('-') {
+                if chosen.get("minimum").is_some() && number.as_str().starts_with('-') {
                     self.faults.add(value.span(), format!("`{place}` can't be negative"));
+                    return self.nothing(schema);
                 }
+                i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_default().into()
             }
-            _ => {}
+            DeValue::Float(number) => number.as_str().parse::<f64>().unwrap_or_default().into(),
+            DeValue::Boolean(is) => (*is).into(),
+            DeValue::Datetime(_) => Json::Null,
         }
     }
 
-    fn table(&mut self, schema: &'a Json, table: &DeTable<'_>, span: Range<usize>, place: &str) {
-        let schema = self.variant(schema, table, &span);
-        let Some(schema) = schema else { return };
+    fn table(&mut self, schema: &'a Json, table: &DeTable<'_>, span: Range<usize>, place: &str) -> Json {
+        let Some(schema) = self.variant(schema, table, &span) else { return self.nothing(schema) };
+        let mut sound = serde_json::Map::new();
         let properties = schema.get("properties").and_then(Json::as_object);
         for (key, value) in table {
             let name: &str = key.get_ref().as_ref();
             if let Some(property) = properties.and_then(|properties| properties.get(name)) {
-                self.value(property, value, name);
+                let constant = property.get("const");
+                let value = self.value(property, value, name);
+                sound.insert(name.to_owned(), constant.cloned().unwrap_or(value));
             } else if let Some(any @ Json::Object(_)) = schema.get("additionalProperties") {
-                self.value(any, value, name);
+                sound.insert(name.to_owned(), self.value(any, value, name));
             } else if LATER_KEYS.contains(&name) {
                 self.faults.add(key.span(), format!("`{name}` is reserved for later: it is not built yet"));
             } else {
@@ -65,9 +74,41 @@ impl<'a> Checker<'a, '_> {
             }
         }
         for required in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
-            if !table.iter().any(|(key, _)| key.get_ref().as_ref() as &str == required) {
+            if !sound.contains_key(required) {
                 self.faults.add(span.clone(), format!("`{required}` is missing in {}", of(place)));
+                let property = properties.and_then(|properties| properties.get(required));
+                sound.insert(required.to_owned(), property.map_or(Json::Null, |property| self.nothing(property)));
             }
+        }
+        // Null stands for a key that is not there, and not every optional key takes it.
+        sound.retain(|_, value| !value.is_null());
+        Json::Object(sound)
+    }
+
+    /// A value of this schema that says nothing; null where nothing need be said.
+    fn nothing(&self, schema: &'a Json) -> Json {
+        let schema = self.follow(schema);
+        if let Some(constant) = schema.get("const").or_else(|| schema.get("default")) {
+            return constant.clone();
+        }
+        if let Some(Json::Array(words)) = schema.get("enum") {
+            return words.first().cloned().unwrap_or_default();
+        }
+        if let Some(Json::Array(alternatives)) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
+            return alternatives.first().map(|alternative| self.nothing(alternative)).unwrap_or_default();
+        }
+        match schema.get("type") {
+            Some(Json::String(kind)) if kind == "string" => "".into(),
+            Some(Json::String(kind)) if kind == "array" => Json::Array(vec![]),
+            Some(Json::String(kind)) if kind == "object" => {
+                let properties = schema.get("properties").and_then(Json::as_object);
+                let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
+                required
+                    .filter_map(Json::as_str)
+                    .filter_map(|key| Some((key.to_owned(), self.nothing(properties?.get(key)?))))
+                    .collect()
+            }
+            _ => Json::Null,
         }
     }
 
@@ -84,21 +125,27 @@ impl<'a> Checker<'a, '_> {
         let found = variants.iter().find(|variant| tag(variant) == Some(name));
         if found.is_none() {
             self.unknown_word(name, variants.iter().filter_map(tag), value.span(), "type");
+            let meant = nearest(name, variants.iter().filter_map(tag));
+            return variants.iter().find(|variant| tag(variant) == meant);
         }
         found
     }
 
-    fn text(&mut self, schema: &'a Json, text: &str, span: Range<usize>, place: &str) {
+    /// The text itself, or the word that was probably meant.
+    fn text(&mut self, schema: &'a Json, text: &str, span: Range<usize>, place: &str) -> String {
         let words: Vec<&str> = match (schema.get("enum"), schema.get("oneOf")) {
             (Some(Json::Array(words)), _) => words.iter().filter_map(Json::as_str).collect(),
             (_, Some(Json::Array(variants))) => {
                 variants.iter().filter_map(|variant| variant.get("const").and_then(Json::as_str)).collect()
             }
-            _ => return,
+            _ => return text.to_owned(),
         };
-        if !words.contains(&text) {
-            self.unknown_word(text, words, span, place);
+        if words.contains(&text) {
+            return text.to_owned();
         }
+        let meant = nearest(text, words.iter().copied()).or(words.first().copied()).unwrap_or_default().to_owned();
+        self.unknown_word(text, words, span, place);
+        meant
     }
 
     fn unknown_word<'w>(

@@ -53,8 +53,38 @@ fn meaning_is_checked_too() {
         .replace("primary_key = [\"id\"]", "primary_key = [\"idd\"]\nsort_key = [\"length\"]")
         .replace("type = \"int64\"", "type = \"int46\"")
         .replace("rivers.csv\"", "rivers-{year}.csv\"")
+        .replace("rivers-{year}.csv\" }", "rivers-{year}.csv\", checksum = { sha256 = \"zz\" } }")
+        .replace(
+            "name = \"length\"",
+            "name = \"day\"\ntype = \"date\"\nparse = \"%Q\"\n\n[[table.column]]\nname = \"length\"",
+        )
         .replace("type = \"float64\"", "type = \"float64\"\nsplit = \",\"\nfrom = \"$yaer\"");
     insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn faults_of_structure_do_not_hide_those_of_meaning() {
+    let text = SOUND
+        .replace("title = \"Rivers\"\n", "titel = \"Rivers\"\n")
+        .replace("type = \"csv\", header = 2", "type = \"cvs\", delimiter = \";;\"")
+        .replace("[\"id\"]", "[\"idd\"]\non_duplicate = \"frist\"")
+        .replace("type = \"int64\"", "type = \"int46\"")
+        .replace("rivers.csv\"", "rivers.csv\", match = 3");
+    insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn any_value_in_any_place_is_a_fault_and_no_more() {
+    let values = ["3", "\"x\"", "true", "1.5", "[]", "[1, \"a\"]", "{}", "{ a = 1 }", "2024-01-01", "-1"];
+    for line in SOUND.lines().filter(|line| line.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        for value in values {
+            let changed = SOUND.replacen(line, &format!("{key} = {value}"), 1);
+            let found = faults(&changed);
+            assert!(found.iter().all(|fault| fault.starts_with("dataset.toml:")), "{found:?}");
+            assert!(found.len() < 5, "{key} = {value}: {found:#?}");
+        }
+    }
 }
 
 #[test]

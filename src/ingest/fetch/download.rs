@@ -199,8 +199,9 @@ impl<'a> Download<'a> {
         let media_type = text(answer.response.headers(), &header::CONTENT_TYPE);
         if html::is_html(media_type.as_deref(), &beginning) {
             return Err(Trouble::upstream(format!(
-                "{}: an HTML page came in place of `{}`; open the address to see what it says",
-                answer.url, self.name
+                "{}: an HTML page came in place of {}; open the address to see what it says",
+                answer.url,
+                if self.name.is_empty() { "data".to_owned() } else { format!("`{}`", self.name) }
             )));
         }
         Ok(beginning)

@@ -61,11 +61,14 @@ impl Definition {
             SourceRef::Inline(source) => Some(&**source),
             SourceRef::Name(_) => None,
         });
-        self.sources.iter().chain(inline).flat_map(Source::addresses).any(|address| {
-            let host = url::Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
-            host.is_some_and(|host| host != "localhost" && host != "[::1]" && !host.starts_with("127."))
-        })
+        self.sources.iter().chain(inline).flat_map(Source::addresses).any(is_public)
     }
+}
+
+/// Whether an address names another machine than this one: then whoever asks says who they are.
+pub fn is_public(address: &str) -> bool {
+    let host = url::Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| host != "localhost" && host != "[::1]" && !host.starts_with("127."))
 }
 
 fn default_retention() -> String {

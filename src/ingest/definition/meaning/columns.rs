@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
+use chrono::format::{Item, StrftimeItems};
+
 use super::{
     super::{
         fault::did_you_mean,
@@ -70,6 +72,17 @@ impl Meaning<'_, '_> {
                 path,
                 "parse",
                 &format!("`parse` is for date, timestamp and datetime, but `{}` is {kind}", column.name),
+            );
+        }
+        if let Some(pattern) = column.parse.as_deref().filter(|pattern| !matches!(*pattern, "epoch_s" | "epoch_ms"))
+            && StrftimeItems::new(pattern).any(|item| item == Item::Error)
+        {
+            self.fault_in(
+                path,
+                "parse",
+                &format!(
+                    "`{pattern}` is no strptime pattern such as `%d.%m.%Y %H:%M`, nor is it `epoch_s` or `epoch_ms`"
+                ),
             );
         }
         if let Some(zone) = &column.timezone

@@ -78,6 +78,11 @@ impl Meaning<'_, '_> {
         if let Some(recheck) = source.recheck.as_deref().filter(|time| duration(time).is_none()) {
             self.fault_in(path, "recheck", &format!("`{recheck}` is no time such as `2d`"));
         }
+        if let Some(Checksum::Literal(literal)) = &source.checksum
+            && (literal.sha256.len() != 64 || !literal.sha256.chars().all(|c| c.is_ascii_hexdigit()))
+        {
+            self.fault_in(path, "checksum", "a sha256 is 64 hexadecimal digits");
+        }
         let bound = variables_of(source);
         let addresses = source
             .url
