@@ -89,6 +89,19 @@ pub struct ServeSettings {
     pub limits: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// What one scan may take.
+    pub scan: ScanCaps,
+}
+
+/// Caps on the work for one answer.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanCaps {
+    /// Longest work until an answer's first byte; for JSON, on the whole answer.
+    pub time: Duration,
+    /// Longest work on an answer that has begun. Time in which the client does not read is not work.
+    pub stream_time: Duration,
+    /// Most bytes read from the store.
+    pub bytes: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -119,6 +132,19 @@ impl Default for FetchSettings {
             connect_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_secs(60),
         }
+    }
+}
+
+impl ScanCaps {
+    /// For scans that one's own machine does for oneself.
+    pub fn none() -> Self {
+        Self { time: Duration::MAX, stream_time: Duration::MAX, bytes: u64::MAX }
+    }
+}
+
+impl Default for ScanCaps {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(30), stream_time: Duration::from_secs(600), bytes: 4_000_000_000 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, sync::Arc};
 
 use openshelf::{
     catalog::{Manifest, TableSnapshot},
-    config::IngestSettings,
+    config::{IngestSettings, ScanCaps},
     ingest::{
         definition::{self, Loaded},
         progress::Progress,
@@ -76,7 +76,13 @@ async fn rows(store: &Store, manifest: &Manifest, table: &TableSnapshot) -> Resu
     let files = store.files(manifest, table).await?;
     let schema = Arc::new(table.schema.clone());
     let slice = Slice::new(&SliceRequest::default(), &schema).map_err(|error| internal(error.to_string()))?;
-    let source = TableSource { store: store.clone(), files, schema: Arc::clone(&schema), footers: Arc::default() };
+    let source = TableSource {
+        store: store.clone(),
+        files,
+        schema: Arc::clone(&schema),
+        footers: Arc::default(),
+        caps: ScanCaps::none(),
+    };
     let mut scan = Scan::new(source, slice);
     let mut text = Vec::new();
     while let Some(batch) = scan.next().await.map_err(|error| internal(error.to_string()))? {

@@ -21,7 +21,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::{IngestSettings, ServeSettings},
+    config::{IngestSettings, ScanCaps, ServeSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -181,6 +181,15 @@ struct ServeArguments {
     /// Proxies whose X-Forwarded-For is believed: addresses, comma-separated
     #[arg(long, env = "OPENSHELF_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<std::net::IpAddr>,
+    /// Seconds of work on one query before its answer begins, and on a JSON answer as a whole
+    #[arg(long, env = "OPENSHELF_SCAN_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    scan_seconds: u64,
+    /// Seconds of work on one streamed answer; the time a slow client takes to read it does not count
+    #[arg(long, env = "OPENSHELF_STREAM_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    stream_seconds: u64,
+    /// Bytes one query may read from the store
+    #[arg(long, env = "OPENSHELF_SCAN_BYTES", default_value_t = 4_000_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    scan_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -228,6 +237,11 @@ impl ServeArguments {
             allow_personal: self.allow_personal,
             limits: self.limits == Limits::On,
             trusted_proxies: self.trusted_proxies.clone(),
+            scan: ScanCaps {
+                time: Duration::from_secs(self.scan_seconds),
+                stream_time: Duration::from_secs(self.stream_seconds),
+                bytes: self.scan_bytes,
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ mod etag;
 mod gate;
 mod lenient;
 mod limits;
+mod listing;
 mod metrics;
 mod observe;
 mod params;

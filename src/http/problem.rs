@@ -66,6 +66,8 @@ kinds! {
         "It is part of the contract and will come; the detail says what works instead today.";
     LimitTooLarge "limit-too-large" BAD_REQUEST "`limit` is more than this format allows"
         "JSON answers hold at most 10 000 rows. `ndjson`, `csv`, `arrow` and `parquet` have no such bound, and the table's `files` are the whole table as Parquet.";
+    TooMuchToScan "too-much-to-scan" UNPROCESSABLE_ENTITY "This query takes more than one answer may"
+        "One query may read only so many bytes and work only so long. Name fewer columns in `select`, add a condition on the columns the table is sorted by (those read only the pages they need), take a `limit`, or read the table's files, which have no such bound: DuckDB and polars push the same condition down into them.";
     InvalidBody "invalid-body" BAD_REQUEST "The request body cannot be read"
         "Send one JSON object with the parameters' names as keys.";
     UnreadableRequest "unreadable-request" BAD_REQUEST "The request is not HTTP as this server reads it"
@@ -230,6 +232,12 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Slice(error) => error.into(),
             QueryError::Store(error) => error.into(),
+            QueryError::OverCap(over) => Self::new(
+                Kind::TooMuchToScan,
+                format!(
+                    "This query was stopped: {over}. A narrower query works, and so do the table's files, which have no such bound."
+                ),
+            ),
             error => Self::internal(error),
         }
     }

@@ -4,7 +4,7 @@
 //! The first piece is made before any header is sent, so that what fails early is a problem and not a broken answer, and
 //! small answers have a length. What fails later aborts the body: it never ends as if it were whole.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use futures::{StreamExt, stream};
@@ -80,6 +80,13 @@ impl Producer {
         Self { scan, writer, rows: 0, more: false }
     }
 
+    /// Its first bytes are on their way: a stream may now take as long as streams may, one JSON object not.
+    fn has_begun(&self) {
+        if matches!(self.writer, Writer::Stream(_)) {
+            self.scan.streams();
+        }
+    }
+
     async fn piece(mut self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
         let enough = bytes.len() + PIECE;
         while bytes.len() < enough {
@@ -99,7 +106,7 @@ impl Producer {
     }
 
     fn finish(self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
-        let scanned = self.scan.scanned().load(Ordering::Relaxed);
+        let scanned = self.scan.budget().read();
         let mut next = None;
         match self.writer {
             Writer::Json { answer, tail, .. } => {
@@ -117,8 +124,8 @@ impl Producer {
     async fn advance(self: Box<Self>, state: &AppState, begun: Vec<u8>) -> Result<Piece, QueryError> {
         let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
         let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
-        let scanned = self.scan.scanned();
-        let (before, rows) = (scanned.load(Ordering::Relaxed), self.rows);
+        let budget = self.scan.budget();
+        let (before, rows) = (budget.read(), self.rows);
         let runtime = tokio::runtime::Handle::current();
         let (_alive, gone) = oneshot::channel::<()>();
         let work = tokio::task::spawn_blocking(move || {
@@ -132,7 +139,7 @@ impl Producer {
             })
         });
         let piece = work.await.map_err(|error| cut(&error))?;
-        state.metrics.scanned.inc_by(scanned.load(Ordering::Relaxed) - before);
+        state.metrics.scanned.inc_by(budget.read() - before);
         let now = match &piece {
             Ok(Piece { rest: Rest::More(producer), .. }) => producer.rows,
             Ok(Piece { rest: Rest::Done { rows, .. }, .. }) => *rows,
@@ -156,6 +163,9 @@ pub(super) async fn answer(state: &AppState, producer: Producer, begun: Vec<u8>)
                 return Ok(Produced { body: Body::from(piece.bytes), scanned: Some(scanned), next });
             }
         }
+    }
+    if let Rest::More(producer) = &piece.rest {
+        producer.has_begun();
     }
     let first = Bytes::from(piece.bytes);
     let state = state.clone();

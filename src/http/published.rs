@@ -32,7 +32,7 @@ pub(super) async fn dataset(state: &AppState, name: &str) -> Result<DatasetId, P
     {
         return Ok(id);
     }
-    let all = state.store.datasets().await?;
+    let all = state.listing.names(&state.store).await?;
     let known: Vec<&str> = all.iter().map(DatasetId::as_str).collect();
     match names::resolve_among(&known, name) {
         Ok(at) => all.get(at).cloned().ok_or_else(|| Problem::internal("a dataset without a name")),

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
-use super::metrics::Metrics;
+use super::{listing::Listing, metrics::Metrics};
 use crate::{config::ServeSettings, query::reader::Footers, store::Store};
 
 /// Where the time comes from.
@@ -23,6 +23,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) settings: ServeSettings,
     pub(super) footers: Arc<Footers>,
+    pub(super) listing: Listing,
     pub(super) metrics: Metrics,
     pub(super) decoders: Arc<Semaphore>,
     pub(super) clock: Clock,
@@ -50,6 +51,7 @@ impl AppState {
             store,
             settings,
             footers: Arc::default(),
+            listing: Listing::default(),
             metrics: Metrics::default(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
             clock,

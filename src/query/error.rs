@@ -3,6 +3,7 @@
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+use super::budget::OverCap;
 use crate::store::StoreError;
 
 /// A slice that was asked for wrongly; the text is for the one who asked.
@@ -54,6 +55,9 @@ pub enum QueryError {
     /// The result could not be written as Parquet.
     #[error("encoding Parquet: {0}")]
     Parquet(#[from] ParquetError),
+    /// It takes more than one scan may.
+    #[error(transparent)]
+    OverCap(#[from] OverCap),
     /// A task of ours ended early.
     #[error("a scan was cut short: {0}")]
     Cut(String),

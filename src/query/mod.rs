@@ -5,6 +5,7 @@
 //! (whole files, row groups and pages left out) → [`RecordBatch`](arrow::array::RecordBatch)es → [`encode`].
 
 pub mod bounds;
+pub mod budget;
 pub mod encode;
 mod error;
 pub mod filters;

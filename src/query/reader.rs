@@ -1,12 +1,6 @@
 //! Bytes of Parquet files out of the store: ranges coalesced by the store, footers and page indexes cached.
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -20,7 +14,7 @@ use parquet::{
 };
 use quick_cache::{Weighter, sync::Cache};
 
-use super::QueryError;
+use super::{QueryError, budget::Budget};
 use crate::{catalog::DataFile, store::Store};
 
 /// Bytes of decoded footers kept.
@@ -73,30 +67,31 @@ impl Footers {
     }
 }
 
-/// Reads one file; counts the bytes it takes from the store.
+/// Reads one file; what it takes from the store is paid from the budget of its scan.
 #[derive(Debug, Clone)]
 pub(super) struct FileReader {
     store: Store,
     key: Arc<str>,
     bytes: u64,
-    scanned: Arc<AtomicU64>,
+    budget: Budget,
 }
 
 impl FileReader {
-    pub(super) fn new(store: &Store, file: &DataFile, scanned: &Arc<AtomicU64>) -> Self {
-        Self { store: store.clone(), key: file.key.as_str().into(), bytes: file.bytes, scanned: Arc::clone(scanned) }
+    pub(super) fn new(store: &Store, file: &DataFile, budget: &Budget) -> Self {
+        Self { store: store.clone(), key: file.key.as_str().into(), bytes: file.bytes, budget: budget.clone() }
     }
 
-    fn count(&self, bytes: usize) {
-        self.scanned.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn may_read(&self, bytes: u64) -> ParquetResult<()> {
+        self.budget.check(bytes).map_err(|over| ParquetError::External(Box::new(over)))
     }
 }
 
 impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         async move {
+            self.may_read(range.end.saturating_sub(range.start))?;
             let bytes = self.store.range(&self.key, range).await.map_err(external)?;
-            self.count(bytes.len());
+            self.budget.count(bytes.len() as u64);
             Ok(bytes)
         }
         .boxed()
@@ -104,8 +99,9 @@ impl AsyncFileReader for FileReader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         async move {
+            self.may_read(ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum())?;
             let parts = self.store.ranges(&self.key, &ranges).await.map_err(external)?;
-            self.count(parts.iter().map(Bytes::len).sum());
+            self.budget.count(parts.iter().map(|part| part.len() as u64).sum());
             Ok(parts)
         }
         .boxed()

@@ -6,10 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow::{
@@ -29,12 +26,14 @@ use parquet::{
 
 use super::{
     QueryError, Slice, SliceError,
+    budget::Budget,
     predicate::Predicate,
     prune::Pruner,
     reader::{FileReader, Footers},
 };
 use crate::{
     catalog::{DataFile, TableSchema},
+    config::ScanCaps,
     store::Store,
 };
 
@@ -56,6 +55,8 @@ pub struct TableSource {
     pub schema: Arc<TableSchema>,
     /// Shared cache of footers.
     pub footers: Arc<Footers>,
+    /// What one scan may take.
+    pub caps: ScanCaps,
 }
 
 /// A running scan.
@@ -70,7 +71,9 @@ pub struct Scan {
     /// Matching rows still to be skipped, only with a predicate.
     skip: u64,
     left: Option<u64>,
-    scanned: Arc<AtomicU64>,
+    budget: Budget,
+    /// Whether it is known to be small enough.
+    affordable: bool,
     /// What the predicate said when it could not be computed.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -104,6 +107,8 @@ impl Scan {
         let skip = if pruner.is_some() { slice.offset } else { 0 };
         Self {
             left: slice.limit,
+            budget: Budget::new(source.caps),
+            affordable: false,
             source,
             slice,
             output,
@@ -111,7 +116,6 @@ impl Scan {
             pruner,
             current: None,
             skip,
-            scanned: Arc::default(),
             fault: Arc::default(),
         }
     }
@@ -121,16 +125,37 @@ impl Scan {
         &self.output
     }
 
-    /// Bytes taken from the store so far, shared with the running scan.
-    pub fn scanned(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.scanned)
+    /// The account of what it takes, shared with the running scan.
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
+    }
+
+    /// Its answer has begun and is a stream: what it may take from now on is the wider time for those.
+    pub fn streams(&self) {
+        self.budget.widen();
     }
 
     /// The next batch. Decodes on the calling thread: call it where blocking is allowed ([`Self::next_blocking`]).
     ///
     /// # Errors
-    /// When a file cannot be read, or the predicate cannot be computed for a row.
+    /// When a file cannot be read, the predicate cannot be computed for a row, or it takes more than a scan may.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        let left = self.budget.begin();
+        let step = tokio::time::timeout(left, self.step()).await;
+        self.budget.end();
+        match step {
+            Err(_) => Err(self.budget.time_is_up().into()),
+            // Whatever the reader made of it: a cap is what ended it.
+            Ok(Err(error)) => Err(self.budget.over().map_or(error, QueryError::from)),
+            Ok(Ok(batch)) => Ok(batch),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        self.budget.check(0)?;
+        if !self.affordable {
+            self.afford().await?;
+        }
         loop {
             if self.left == Some(0) {
                 return Ok(None);
@@ -150,6 +175,7 @@ impl Scan {
                     if let Some(batch) = self.take(&batch) {
                         return Ok(Some(batch));
                     }
+                    self.budget.check(0)?;
                 }
             }
         }
@@ -194,13 +220,43 @@ impl Scan {
         (wanted > 0).then(|| batch.slice(skipped as usize, wanted as usize))
     }
 
+    /// Without a predicate it is known beforehand about how much there is to read, and an answer that will not be whole
+    /// is better refused than begun.
+    async fn afford(&mut self) -> Result<(), QueryError> {
+        self.affordable = true;
+        if self.pruner.is_some() {
+            return Ok(());
+        }
+        let mut left = self.left.unwrap_or(u64::MAX);
+        let mut bytes = 0_u128;
+        for (at, skip) in &self.files {
+            let Some(file) = self.source.files.get(*at) else { continue };
+            let rows = file.rows.saturating_sub(*skip).min(left);
+            left -= rows;
+            bytes += u128::from(file.bytes) * u128::from(rows) / u128::from(file.rows.max(1));
+        }
+        let most = u128::from(self.budget.most_bytes());
+        let first = self.files.front().and_then(|(at, _)| self.source.files.get(*at));
+        if let Some(first) = first.filter(|_| bytes > most) {
+            // Files of a table are alike: the columns' share of one is their share of all.
+            let mut reader = FileReader::new(&self.source.store, first, &self.budget);
+            let metadata = self.source.footers.of(&mut reader).await?;
+            let (wanted, all) = stored(&metadata, &mask(&metadata, &self.output));
+            if bytes * u128::from(wanted) / u128::from(all.max(1)) > most {
+                return Err(self.budget.is_too_much().into());
+            }
+        }
+        self.budget.was_reckoned();
+        Ok(())
+    }
+
     async fn open(
         &self,
         at: usize,
         skip: u64,
     ) -> Result<Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>, QueryError> {
         let Some(file) = self.source.files.get(at) else { return Ok(None) };
-        let mut reader = FileReader::new(&self.source.store, file, &self.scanned);
+        let mut reader = FileReader::new(&self.source.store, file, &self.budget);
         let metadata = self.source.footers.of(&mut reader).await?;
         let mask = mask(&metadata, &self.output);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
@@ -240,8 +296,10 @@ impl Scan {
     fn row_filter(&self, predicate: &Predicate, metadata: &ArrowReaderMetadata) -> RowFilter {
         let (schema, _) = predicate.compiled();
         let (schema, predicate, fault) = (Arc::clone(schema), predicate.clone(), Arc::clone(&self.fault));
+        let budget = self.budget.clone();
         let mask = mask(metadata, &schema);
         let filter = ArrowPredicateFn::new(mask, move |batch| {
+            budget.check(0).map_err(|over| ArrowError::ExternalError(Box::new(over)))?;
             let batch = adapt(&batch, &schema)?;
             predicate.evaluate(&batch).inspect_err(|error| {
                 let message = match error {
@@ -263,7 +321,7 @@ pub async fn count(source: TableSource, predicate: Option<&Predicate>) -> Result
     let Some(predicate) = predicate else { return Ok((source.files.iter().map(|file| file.rows).sum(), 0)) };
     let slice = Slice { columns: Vec::new(), predicate: Some(predicate.clone()), offset: 0, limit: None };
     let mut scan = Scan::new(source, slice);
-    let scanned = scan.scanned();
+    let budget = scan.budget();
     let mut rows = 0;
     loop {
         let (rest, batch) = scan.next_blocking().await;
@@ -272,7 +330,7 @@ pub async fn count(source: TableSource, predicate: Option<&Predicate>) -> Result
                 rows += batch.num_rows() as u64;
                 scan = rest;
             }
-            _ => return Ok((rows, scanned.load(Ordering::Relaxed))),
+            _ => return Ok((rows, budget.read())),
         }
     }
 }
@@ -296,6 +354,21 @@ fn by_row_counts(files: &[DataFile], offset: u64, limit: Option<u64>) -> VecDequ
 fn mask(metadata: &ArrowReaderMetadata, wanted: &SchemaRef) -> ProjectionMask {
     let roots = wanted.fields().iter().filter_map(|field| metadata.schema().index_of(field.name()).ok());
     ProjectionMask::roots(metadata.parquet_schema(), roots)
+}
+
+/// Compressed bytes of the columns wanted, and of all.
+fn stored(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> (u64, u64) {
+    let (mut wanted, mut all) = (0_u64, 0_u64);
+    for group in metadata.metadata().row_groups() {
+        for (leaf, column) in group.columns().iter().enumerate() {
+            let bytes = u64::try_from(column.compressed_size()).unwrap_or(0);
+            all = all.saturating_add(bytes);
+            if mask.leaf_included(leaf) {
+                wanted = wanted.saturating_add(bytes);
+            }
+        }
+    }
+    (wanted, all)
 }
 
 /// Rows of a batch so that it holds [`BATCH_BYTES`], by the averages of the file.

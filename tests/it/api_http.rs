@@ -78,6 +78,28 @@ async fn a_new_snapshot_is_served_without_a_restart() {
 }
 
 #[tokio::test]
+async fn many_datasets_are_listed_fast_and_a_new_one_soon() {
+    let mut many = TestShelf::builder();
+    for number in 0..60 {
+        let table = TestTable::new("t", &[("id", "int64")]).file(&[json!({"id": number})]);
+        many = many.publish(&format!("set-{number}"), table);
+    }
+    let shelf = many.serve().await;
+    let count = async || shelf.json("/v1/datasets").await["datasets"].as_array().unwrap().len();
+    assert_eq!(count().await, 60);
+    let table = || TestTable::new("t", &[("id", "int64")]).file(&[json!({"id": 1})]);
+    TestSnapshot::new("brand-new", vec![table()]).publish(&shelf.store).await;
+    TestSnapshot::new("set-7", vec![table()]).publish(&shelf.store).await;
+    // Its own address at once, and a new snapshot in the list, too; its name in the list within a second.
+    assert_eq!(shelf.json("/v1/datasets/brand-new/tables/t/rows").await["rows"], json!([{"id": 1}]));
+    let list = shelf.json("/v1/datasets").await;
+    let seven = list["datasets"].as_array().unwrap().iter().find(|one| one["id"] == "set-7").unwrap();
+    assert_eq!(seven["snapshot"], 2);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(count().await, 61);
+}
+
+#[tokio::test]
 async fn compressed_variants_have_their_own_tag() {
     let shelf = shelf().await;
     let plain = shelf.get(ROWS).await;

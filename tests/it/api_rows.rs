@@ -1,11 +1,12 @@
 //! Rows: what a slice holds, in every format, and what is refused.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::{
     array::{Int64Array, RecordBatch, StringArray},
     datatypes::DataType,
 };
+use openshelf::config::ScanCaps;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -346,9 +347,8 @@ async fn rejects_are_rows() {
     assert_eq!((answer["rows"].clone(), answer["columns"][0]["name"].clone()), (json!([]), json!("source")));
 }
 
-#[tokio::test]
-async fn a_slice_reads_only_the_pages_it_needs() {
-    // Text that does not compress, so that bytes say something.
+/// Rows with text that does not compress, so that bytes say something.
+fn noise() -> Vec<Value> {
     let mut state = 88_172_645_463_325_252_u64;
     let mut noise = || {
         state ^= state << 13;
@@ -356,9 +356,14 @@ async fn a_slice_reads_only_the_pages_it_needs() {
         state ^= state << 17;
         format!("{state:016x}")
     };
-    let rows: Vec<Value> = (0..20_000)
+    (0..20_000)
         .map(|id| json!({"id": id, "text": std::iter::repeat_with(&mut noise).take(8).collect::<String>()}))
-        .collect();
+        .collect()
+}
+
+#[tokio::test]
+async fn a_slice_reads_only_the_pages_it_needs() {
+    let rows = noise();
     let table = TestTable::new("t", &[("id", "int64"), ("text", "utf8")]).file(&rows);
     let shelf = TestShelf::builder().publish("big", table).serve().await;
     let rows = "/v1/datasets/big/tables/t/rows";
@@ -439,4 +444,55 @@ async fn an_error_after_the_first_byte_aborts_the_answer() {
     }
     let metrics = shelf.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("openshelf_broken_answers_total 6"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_much_is_told_the_files() {
+    let rows = noise();
+    let table = TestTable::new("t", &[("id", "int64"), ("text", "utf8")]).file(&rows).file(&rows);
+    let capped =
+        |caps: ScanCaps| TestShelf::builder().publish("big", table.clone()).settings(move |s| s.scan = caps).serve();
+    let address = "/v1/datasets/big/tables/t/rows";
+    let too_much = async |shelf: &TestShelf, query: &str, word: &str| {
+        let (status, body) = shelf.problem(&format!("{address}{query}")).await;
+        assert_eq!((status, body["type"].as_str().unwrap()), (422, "/problems/too-much-to-scan"), "{query}");
+        assert!(body["detail"].as_str().unwrap().contains(word), "{query}: {body}");
+        assert_eq!(body["hint"], "/v1/datasets/big/tables/t/files?snapshot=1");
+        assert_eq!(shelf.json(body["hint"].as_str().unwrap()).await["files"].as_array().unwrap().len(), 2);
+    };
+
+    // Bytes: about half of one of the two files.
+    let open = capped(ScanCaps::default()).await;
+    let bytes = open.json("/v1/datasets/big/tables/t").await["bytes"].as_u64().unwrap() / 4;
+    let few = capped(ScanCaps { bytes, ..ScanCaps::default() }).await;
+    for query in ["?where=text+like+'%25zz'", "?where=text+like+'%25zz'&count=exact", "?format=csv"] {
+        too_much(&few, query, "kB").await;
+    }
+    // What is small of a big table is given.
+    assert_eq!(few.json(&format!("{address}?offset=15000&limit=10")).await["rows"].as_array().unwrap().len(), 10);
+    let column = few.get(&format!("{address}?select=id&format=csv")).await;
+    assert_eq!((column.status().as_u16(), column.text().await.unwrap().lines().count()), (200, 40_001));
+    assert_eq!(few.json(&format!("{address}?where=id+between+500+and+502")).await["rows"].as_array().unwrap().len(), 6);
+
+    // Time: none at all.
+    let fast = capped(ScanCaps { time: Duration::ZERO, ..ScanCaps::default() }).await;
+    too_much(&fast, "?where=text+like+'%25zz'", "0 s").await;
+    too_much(&fast, "", "0 s").await;
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_too_much_is_cut_off_and_never_looks_whole() {
+    let rows: Vec<Value> =
+        (0..30_000).map(|id| json!({"id": id, "text": format!("row {id} {}", "x".repeat(80))})).collect();
+    let table = TestTable::new("t", &[("id", "int64"), ("text", "utf8")]).file(&rows);
+    let caps = ScanCaps { stream_time: Duration::ZERO, ..ScanCaps::default() };
+    let shelf = TestShelf::builder().publish("big", table).settings(|s| s.scan = caps).serve().await;
+    for format in ["ndjson", "csv", "arrow"] {
+        let response = shelf.get(&format!("/v1/datasets/big/tables/t/rows?format={format}&where=id>=0")).await;
+        assert_eq!(response.status(), 200);
+        assert!(response.bytes().await.is_err(), "{format} ends as if it were whole");
+    }
+    // One JSON object keeps the time it was given in the beginning.
+    let answer = shelf.json("/v1/datasets/big/tables/t/rows?limit=10000&where=id>=0").await;
+    assert_eq!(answer["rows"].as_array().unwrap().len(), 10_000);
 }

@@ -319,6 +319,7 @@ impl TestShelf {
                 allow_personal: false,
                 limits: false,
                 trusted_proxies: Vec::new(),
+                scan: openshelf::config::ScanCaps::default(),
             },
             store: Store::in_memory(),
         }

@@ -105,8 +105,8 @@ struct DatasetDetail {
 
 /// All published datasets, by name.
 pub(in crate::http) async fn heads(state: &AppState) -> Result<Vec<Arc<Manifest>>, Problem> {
-    let ids = state.store.datasets().await?;
-    let heads: Vec<Option<Arc<Manifest>>> = stream::iter(ids)
+    let ids = state.listing.names(&state.store).await?;
+    let heads: Vec<Option<Arc<Manifest>>> = stream::iter(ids.to_vec())
         .map(|id| async move { state.store.head(&id).await })
         .buffered(HEADS_AT_ONCE)
         .try_collect()

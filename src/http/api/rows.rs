@@ -66,6 +66,7 @@ pub(super) struct Subject {
         (status = 400, description = "A parameter is wrong; the problem says which and what would work"),
         (status = 404, description = "No such table"),
         (status = 406, description = "No such format"),
+        (status = 422, description = "It takes more than one query may; the problem names the files"),
         (status = 451, description = "The license allows no public copy")
     )
 )]
@@ -149,7 +150,13 @@ pub(super) async fn answer(
     let format = asked.format;
     let produced = match *method {
         Method::HEAD => Produced::nothing(),
-        _ => run(state, &subject, asked, known_next, pages).await?,
+        _ => {
+            let produced = run(state, &subject, asked, known_next, pages).await;
+            produced.map_err(|problem| match problem.kind() {
+                Kind::TooMuchToScan => problem.hint(pinned_files(&described, manifest.snapshot)),
+                _ => problem,
+            })?
+        }
     };
     let link_next = link_next.or_else(|| produced.next.clone());
 
@@ -186,6 +193,11 @@ fn with_hint(problem: Problem, here: &str, described: &str) -> Problem {
         _ => format!("{here}?limit=10"),
     };
     problem.or_hint(|| hint)
+}
+
+/// The files of just this snapshot.
+fn pinned_files(described: &str, snapshot: u64) -> String {
+    format!("{described}/files?snapshot={snapshot}")
 }
 
 fn tag(subject: &Subject, asked: &Asked, here: &str) -> ETag {
@@ -227,6 +239,7 @@ async fn run(
         files: Arc::clone(&subject.files),
         schema: Arc::clone(&subject.schema),
         footers: Arc::clone(&state.footers),
+        caps: state.settings.scan,
     };
     let row_count = match asked.count {
         "none" => None,

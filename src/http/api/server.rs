@@ -44,7 +44,8 @@ pub(in crate::http) async fn readyz(
     params.only(&[])?;
     let not_ready =
         || Problem::new(Kind::Unavailable, "The store did not answer in time.").header(header::RETRY_AFTER, "5");
-    let datasets = tokio::time::timeout(STORE_TIME, state.store.datasets()).await.map_err(|_| not_ready())??;
+    let datasets =
+        tokio::time::timeout(STORE_TIME, state.listing.names(&state.store)).await.map_err(|_| not_ready())??;
     answer::json(&json!({"status": "ready", "datasets": datasets.len()}), CachePolicy::Never, &headers)
 }
 

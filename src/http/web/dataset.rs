@@ -189,6 +189,7 @@ async fn read(
         files: Arc::clone(files),
         schema: Arc::new(table.schema.clone()),
         footers: Arc::clone(&state.footers),
+        caps: state.settings.scan,
     };
     let mut scan = Scan::new(source, slice);
     let mut encoder = Encoder::new(Format::Ndjson, &columns, scan.schema(), Vec::new())?;

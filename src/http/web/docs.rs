@@ -3,7 +3,7 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 
-use super::layout;
+use super::{layout, size};
 use crate::{
     http::{
         answer,
@@ -49,6 +49,7 @@ pub(in crate::http) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     params.only(&[])?;
+    let scan = state.settings.scan;
     let body = html! {
         h1 { "How to read from the shelf" }
         p .lead {
@@ -95,6 +96,11 @@ pub(in crate::http) async fn page(
             " when to come back."
         }
         ul { @for lane in [limits::QUERIES, limits::FILES] { li { (lane.to_string()) } } }
+        p {
+            "One query reads at most " (size(scan.bytes)) " and works at most " (scan.time.as_secs())
+            " s until its answer begins (a JSON answer as a whole), a streamed one at most " (scan.stream_time.as_secs())
+            " s. Whole files have no such bound."
+        }
         h2 id="problems" { "Problems" }
         p { "Errors are " code { "application/problem+json" } " with a hint that works." }
         (problems(&state))
