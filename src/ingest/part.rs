@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -43,6 +43,36 @@ pub(super) struct Pipeline {
     pub(super) progress: Progress,
     /// Set when the run has ended: the pipeline stops at the next batch.
     pub(super) cancelled: Arc<AtomicBool>,
+    /// What scripts write to standard error, for the run record.
+    pub(super) script_output: ScriptOutput,
+}
+
+/// What the scripts of a run say: the end of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ScriptOutput(Arc<Mutex<Vec<String>>>);
+
+/// Bytes and pieces of script output kept in a run record.
+const MOST_SAID: (usize, usize) = (256 << 10, 1000);
+
+impl ScriptOutput {
+    fn add(&self, pieces: Vec<String>) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend(pieces);
+        let (mut left, most) = MOST_SAID;
+        let fits = |text: &&String| {
+            let fits = text.len() <= left;
+            left = left.saturating_sub(text.len());
+            fits
+        };
+        let kept = said.iter().rev().take(most).take_while(fits).count();
+        let beyond = said.len() - kept;
+        said.drain(..beyond);
+    }
+
+    /// All that is kept, oldest first.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The columns of a table as this run publishes them.
@@ -65,7 +95,6 @@ pub(super) struct PartTable {
     pub(super) misfits: u64,
     /// The first few reasons, for the run's message.
     pub(super) reasons: Vec<String>,
-    pub(super) stderr: Vec<String>,
     /// Which columns its rows had, where rows name their own.
     pub(super) seen: Seen,
 }
@@ -102,8 +131,7 @@ pub(super) fn infer(
     for table in tables {
         let Some(inference) = inferences.get_mut(&table.index) else { continue };
         let stage = pipeline.progress.stage(format!("infer {}", table.table.name), Unit::Rows, None);
-        let mut stderr = Vec::new();
-        walk(&[table], part, pipeline, None, &mut stderr, &mut |_, _, raw| {
+        walk(&[table], part, pipeline, None, &mut |_, _, raw| {
             stage.advance(raw.rows as u64);
             inference.push(&raw);
             Ok(())
@@ -130,15 +158,11 @@ pub(super) fn process(
             .iter()
             .map(|table| (table.index, normalize::wanted(&table.table.columns, &table.table.format)))
             .collect();
-        let mut stderr = Vec::new();
-        let result = walk(&round, part, pipeline, Some(&wanted), &mut stderr, &mut |table, origin, raw| {
+        walk(&round, part, pipeline, Some(&wanted), &mut |table, origin, raw| {
             lines.get_mut(&table.index).map_or(Ok(()), |line| line.push(origin, &raw))
-        });
-        result?;
+        })?;
         for (index, line) in lines {
-            let mut table = line.finish()?;
-            table.stderr.append(&mut stderr);
-            done.push((index, table));
+            done.push((index, line.finish()?));
         }
     }
     Ok(done)
@@ -252,7 +276,6 @@ impl<'a> Line<'a> {
             read: self.read,
             misfits: self.misfits,
             reasons: self.reasons,
-            stderr: vec![],
             seen: self.seen,
         })
     }
@@ -264,7 +287,6 @@ fn walk<'t, 'a>(
     part: &PartFiles,
     pipeline: &Pipeline,
     wanted: Option<&BTreeMap<usize, Option<BTreeSet<String>>>>,
-    stderr: &mut Vec<String>,
     each: &mut dyn FnMut(&'t TablePlan<'a>, &Origin, RawBatch) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for (url, path) in &part.files {
@@ -273,6 +295,7 @@ fn walk<'t, 'a>(
             taken.insert(table.index);
             let origin = origin_of(part, url, member.name.as_deref());
             let name = member.name.clone();
+            let mut said = Vec::new();
             let extraction = Extraction {
                 format: &table.table.format,
                 columns: &table.table.columns,
@@ -282,15 +305,18 @@ fn walk<'t, 'a>(
                 url,
                 member: name.as_deref(),
                 wanted: wanted.and_then(|wanted| wanted.get(&table.index)).and_then(Option::as_ref),
-                stderr: &mut *stderr,
+                stderr: &mut said,
             };
-            extract(extraction, member, &mut |raw| {
+            let extracted = extract(extraction, member, &mut |raw| {
                 if pipeline.cancelled.load(Ordering::Relaxed) {
                     return Err(Failure::internal("the run was ended"));
                 }
                 each(table, &origin, raw)
-            })
-            .map_err(|failure| failure.context(format_args!("table `{}`, {}", table.table.name, origin.source)))
+            });
+            // What a script says is worth most when it fails.
+            pipeline.script_output.add(said);
+            extracted
+                .map_err(|failure| failure.context(format_args!("table `{}`, {}", table.table.name, origin.source)))
         };
         if let [table] = round
             && table.reads_whole_file()

@@ -236,7 +236,8 @@ fn what_a_script_does_wrong_is_said() {
     script("cat >/dev/null; echo '{\"id\": 2}'; echo 'no such luck' >&2; exit 3");
     let ran = shop.ingest("f");
     let record = ran.failed(2, "definition", &["3"]);
-    assert!(record.to_string().contains("no such luck"), "its standard error is not in the run record: {record}");
+    let said = record["script_output"].to_string();
+    assert!(said.contains("no such luck"), "its standard error is not in the run record: {record}");
 
     upstream(2);
     script("cat >/dev/null; echo 'this is no JSON'");
@@ -325,6 +326,29 @@ fn two_ingests_at_once_tear_nothing() {
     assert!(rows.iter().enumerate().all(|(at, row)| row["id"] == at && row["name"] == format!("row {at}")));
     assert_eq!(server.runs("f").len(), 3, "each has its run record");
     shop.ingest("f").unchanged();
+}
+
+#[test]
+fn who_comes_second_says_so_and_publishes_nothing() {
+    let (origin, shop) = (Origin::start(), Shop::new());
+    let slow = "id,name\n".to_owned() + &"1,slow\n".repeat(100);
+    origin.put_with("/slow", Behavior::file(slow.clone()).drip(slow.len() / 20, Duration::from_millis(150)));
+    origin.put("/fast", "id,name\n2,fast\n");
+    shop.define("f", &table("t", &origin.url("/slow"), "{ type = \"csv\" }"));
+    let late = shop.start(&["ingest", "f", "--json"]);
+    // The first has read its definition and the number of the current snapshot once it asks upstream.
+    let began = std::time::Instant::now();
+    while origin.requests_to("/slow").is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30), "the first run never asked upstream");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    shop.define("f", &table("t", &origin.url("/fast"), "{ type = \"csv\" }"));
+    shop.ingest("f").published();
+    let late = late.wait();
+    late.failed(4, "internal", &["another run"]);
+    let server = shop.serve();
+    assert_eq!(server.snapshot("f"), 1);
+    assert_eq!(server.rows("f", "t")[0]["name"], "fast");
 }
 
 #[test]

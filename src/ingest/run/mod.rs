@@ -20,7 +20,7 @@ use super::{
     Failure,
     definition::{self, Loaded},
     fetch::Fetcher,
-    part::Pipeline,
+    part::{Pipeline, ScriptOutput},
     plan,
     progress::Progress,
     publish::{self, Findings, ReadyTable},
@@ -76,10 +76,10 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
         settings,
         progress: ingest.progress.clone(),
         cancelled: Arc::new(AtomicBool::new(false)),
+        script_output: ScriptOutput::default(),
     };
     let told = Told {
         counts: BTreeMap::new(),
-        stderr: Vec::new(),
         fetcher: None,
         unchanged: "upstream has nothing new; the current snapshot stays".into(),
     };
@@ -108,7 +108,7 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
         snapshot: None,
         sample: ingest.sample,
         tables: told.counts.into_values().collect(),
-        script_output: told.stderr,
+        script_output: pipeline.script_output.take(),
         fetched_bytes: told.fetcher.map_or(0, |fetcher| fetcher.fetched_bytes()),
         software: publish::software(),
     };
@@ -141,7 +141,6 @@ pub async fn run_until(ingest: Ingest<'_>, loaded: &Loaded, stop: impl Future<Ou
 #[derive(Debug)]
 struct Told {
     counts: BTreeMap<usize, TableCount>,
-    stderr: Vec<String>,
     /// Asked for its count at the end, however the run ended.
     fetcher: Option<Arc<Fetcher>>,
     /// Why nothing was published, if nothing is.
@@ -192,7 +191,7 @@ impl Work<'_> {
         for plan in &plans {
             let known = known.remove(&plan.id).unwrap_or_default();
             let mut source = SourceRun::new(ingest, loaded, pipeline, plan, fetcher, basis, known, snapshot);
-            anything_new |= source.go(&mut findings, &mut self.told.counts, &mut self.told.stderr).await?;
+            anything_new |= source.go(&mut findings, &mut self.told.counts).await?;
             sources.push(source);
         }
         if !anything_new {

@@ -59,9 +59,6 @@ struct Totals {
     seen: Seen,
 }
 
-/// Bytes and pieces of what scripts said that are kept for the run record: the last ones.
-const MOST_SAID: (usize, usize) = (256 << 10, 1000);
-
 /// Rows read before a table of which none fits ends the run early.
 const ENOUGH_MISFITS: u64 = 1000;
 
@@ -107,7 +104,6 @@ impl<'a> SourceRun<'a> {
         &mut self,
         findings: &mut Findings,
         counts: &mut BTreeMap<usize, TableCount>,
-        stderr: &mut Vec<String>,
     ) -> Result<bool, Failure> {
         let (plan, now, folder) = (self.plan, self.ingest.now, &self.loaded.folder);
         let Listed { parts, gaps, upstream_version, .. } = if self.ingest.sample {
@@ -137,7 +133,7 @@ impl<'a> SourceRun<'a> {
                 }
                 if !infers {
                     let found = found.clone();
-                    self.process(&found, counts, stderr).await?;
+                    self.process(&found, counts).await?;
                     one.discard();
                 }
             }
@@ -147,7 +143,7 @@ impl<'a> SourceRun<'a> {
         any_new |= !self.known.is_empty();
         if infers && any_new {
             self.infer_all().await?;
-            self.process_all(counts, stderr).await?;
+            self.process_all(counts).await?;
         }
         for (index, total) in &self.totals {
             self.check_rejects(*index, total)?;
@@ -214,16 +210,12 @@ impl<'a> SourceRun<'a> {
         Ok(widened)
     }
 
-    async fn process_all(
-        &mut self,
-        counts: &mut BTreeMap<usize, TableCount>,
-        stderr: &mut Vec<String>,
-    ) -> Result<(), Failure> {
+    async fn process_all(&mut self, counts: &mut BTreeMap<usize, TableCount>) -> Result<(), Failure> {
         let mut asked = std::mem::take(&mut self.asked);
         for one in &mut asked {
             if let Arrived::New(found, _) = &one.arrived {
                 let found = found.clone();
-                self.process(&found, counts, stderr).await?;
+                self.process(&found, counts).await?;
                 one.discard();
             }
         }
@@ -232,12 +224,7 @@ impl<'a> SourceRun<'a> {
     }
 
     /// Takes one part through the pipeline and uploads what it gives.
-    async fn process(
-        &mut self,
-        found: &PartFiles,
-        counts: &mut BTreeMap<usize, TableCount>,
-        stderr: &mut Vec<String>,
-    ) -> Result<(), Failure> {
+    async fn process(&mut self, found: &PartFiles, counts: &mut BTreeMap<usize, TableCount>) -> Result<(), Failure> {
         let (loaded, pipeline, id) = (self.loaded.clone(), self.pipeline.clone(), self.plan.id.clone());
         let (columns, part) = (self.columns.clone(), found.clone());
         let done: Vec<(usize, PartTable)> = blocking(move || {
@@ -248,8 +235,6 @@ impl<'a> SourceRun<'a> {
         .await?;
         for (index, table) in done {
             let Some(plan) = self.plan.tables.iter().find(|plan| plan.index == index) else { continue };
-            stderr.extend(table.stderr);
-            keep_the_end(stderr);
             let rejected = table.misfits + table.encoded.duplicate_rows;
             let count = counts.entry(index).or_default();
             count.table.clone_from(&plan.table.name);
@@ -391,18 +376,6 @@ fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -
             .is_none_or(|definition| definition.bloom.unwrap_or(true));
     }
     Ok(schema)
-}
-
-/// Drops the oldest of what scripts said, beyond what a run record holds.
-fn keep_the_end(said: &mut Vec<String>) {
-    let (mut left, pieces) = MOST_SAID;
-    let fits = |text: &&String| {
-        let fits = text.len() <= left;
-        left = left.saturating_sub(text.len());
-        fits
-    };
-    let kept = said.iter().rev().take(pieces).take_while(fits).count();
-    said.drain(..said.len() - kept);
 }
 
 /// A table as a snapshot has it, if nothing that shapes it has changed since.
