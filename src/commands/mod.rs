@@ -157,10 +157,10 @@ struct Crawl {
     )]
     allow_private_sources: bool,
     /// Milliseconds between two requests to one host
-    #[arg(long, env = "OPENSHELF_PAUSE_MS", default_value_t = 1000, hide = true)]
+    #[arg(long, env = "OPENSHELF_PAUSE_MS", default_value_t = 1000)]
     pause_ms: u64,
     /// Milliseconds before a failed request is tried again; doubles each time
-    #[arg(long, env = "OPENSHELF_BACKOFF_MS", default_value_t = 1000, hide = true)]
+    #[arg(long, env = "OPENSHELF_BACKOFF_MS", default_value_t = 1000)]
     backoff_ms: u64,
 }
 

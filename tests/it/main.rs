@@ -17,6 +17,7 @@ mod foreign;
 mod kill;
 mod origin;
 mod pack;
+mod readme;
 mod real_inputs;
 mod shelf;
 mod shop;
