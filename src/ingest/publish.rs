@@ -174,10 +174,10 @@ fn info(loaded: &Loaded) -> DatasetInfo {
 }
 
 /// The files of a list by the part they were made from.
-pub(super) fn by_part(files: &[DataFile]) -> HashMap<&str, Vec<&DataFile>> {
-    let mut parts: HashMap<&str, Vec<&DataFile>> = HashMap::new();
+pub(super) fn by_part(files: Vec<DataFile>) -> HashMap<String, Vec<DataFile>> {
+    let mut parts: HashMap<String, Vec<DataFile>> = HashMap::new();
     for file in files {
-        parts.entry(&file.part).or_default().push(file);
+        parts.entry(file.part.clone()).or_default().push(file);
     }
     parts
 }

@@ -75,12 +75,12 @@ impl Store {
         Ok(Some(manifest))
     }
 
-    /// The numbers of all snapshots, ascending.
+    /// The numbers of all snapshots, ascending: all up to the newest, since the log has no gaps and loses nothing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn snapshots(&self, dataset: &DatasetId) -> Result<Vec<u64>, StoreError> {
-        self.manifest_log(dataset).numbers().await
+        Ok((1..=self.last_number(dataset).await?).collect())
     }
 
     /// Publishes a snapshot: one create of its number. All its files and segments must be in the store already.

@@ -85,24 +85,31 @@ impl Store {
         self.list(Area::of_table(m, t), &id(m)?, &t.reject_segments).await
     }
 
-    /// All upstream files a snapshot was made from, in the order of the parts. For ingest, which needs them once a run:
-    /// they are not kept in memory here.
+    /// All upstream files a snapshot was made from, in the order of the parts.
     ///
     /// # Errors
     /// As [`Store::files`].
     pub async fn sources(&self, m: &Manifest) -> Result<Vec<SourceRecord>, StoreError> {
-        let (area, dataset) = (Area::of(&m.license), id(m)?);
-        let reads: Vec<_> = m
-            .source_segments
-            .iter()
-            .map(|segment| self.read_segment::<SourceRecord>(area, &dataset, segment))
-            .collect();
+        self.get_segments(Area::of(&m.license), &id(m)?, &m.source_segments).await
+    }
+
+    /// A whole list, read anew and not kept in memory: for ingest, which needs it once a run.
+    ///
+    /// # Errors
+    /// As [`Store::files`].
+    pub async fn get_segments<R: Record>(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
+        segments: &[SegmentRef],
+    ) -> Result<Vec<R>, StoreError> {
+        let reads: Vec<_> = segments.iter().map(|segment| self.read_segment::<R>(area, dataset, segment)).collect();
         let mut reads = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE);
-        let mut sources = Vec::with_capacity(usize::try_from(m.source_count()).unwrap_or_default().min(1 << 20));
+        let mut list = Vec::new();
         while let Some((records, _)) = reads.try_next().await? {
-            sources.extend(records);
+            list.extend(records);
         }
-        Ok(sources)
+        Ok(list)
     }
 
     /// `limit` of the upstream files, from the `offset`th; fewer at the end of the list.

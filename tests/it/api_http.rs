@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use openshelf::{
+    catalog::{Gap, SourceRecord},
+    store::Area,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -369,6 +373,58 @@ async fn catalog_answers_have_the_keys_of_the_contract() {
     assert_eq!(numbers, [4, 3, 2]);
     let rest = shelf.json(snapshots["next"].as_str().unwrap()).await;
     assert_eq!((rest["snapshots"][0]["snapshot"].clone(), rest["next"].clone()), (json!(1), Value::Null));
+}
+
+/// Publishes the films again, made from so many upstream files and lacking so many.
+async fn made_from(shelf: &TestShelf, sources: usize, gaps: usize) {
+    let id = "films".parse().unwrap();
+    let mut manifest = (*shelf.store.head(&id).await.unwrap().unwrap()).clone();
+    let url = |n| format!("https://example.org/{n}.csv");
+    let source = |n| SourceRecord {
+        source: "films".into(),
+        url: url(n),
+        part: url(n),
+        variables: [].into(),
+        etag: None,
+        last_modified: None,
+        bytes: 3,
+        sha256: "0".repeat(64),
+        fetched: manifest.created,
+    };
+    let gap = |n| Gap { source: "films".into(), url: url(n), reason: "404 Not Found".into() };
+    let (sources, gaps): (Vec<_>, Vec<_>) = ((0..sources).map(source).collect(), (0..gaps).map(gap).collect());
+    manifest.source_bytes = sources.iter().map(|source| source.bytes).sum();
+    manifest.source_segments = shelf.store.put_segments(Area::Open, &id, &sources).await.unwrap();
+    manifest.gap_segments = shelf.store.put_segments(Area::Open, &id, &gaps).await.unwrap();
+    (manifest.snapshot, manifest.parent) = (manifest.snapshot + 1, Some(manifest.snapshot));
+    manifest.run = format!("run {}", manifest.snapshot);
+    shelf.store.publish(&manifest).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_a_snapshot_came_from_is_told_by_page() {
+    let shelf = shelf().await;
+    made_from(&shelf, 2300, 1001).await;
+    let (mut next, mut sources, mut gaps) = ("/v1/datasets/films/snapshots/2".to_owned(), Vec::new(), Vec::new());
+    for page in 0.. {
+        let answer = shelf.json(&next).await;
+        assert_eq!((&answer["source_count"], &answer["source_bytes"]), (&json!(2300), &json!(6900)));
+        assert_eq!((&answer["gap_count"], &answer["offset"]), (&json!(1001), &json!(1000 * page)));
+        sources.extend(answer["sources"].as_array().unwrap().iter().map(|source| source["url"].clone()));
+        gaps.extend(answer["gaps"].as_array().unwrap().iter().map(|gap| gap["url"].clone()));
+        let Some(more) = answer["next"].as_str() else { break };
+        next = more.to_owned();
+    }
+    let expected = |count| (0..count).map(|n| json!(format!("https://example.org/{n}.csv"))).collect::<Vec<_>>();
+    assert!(sources == expected(2300) && gaps == expected(1001), "{} {}", sources.len(), gaps.len());
+    let some = shelf.json("/v1/datasets/films/snapshots/2?offset=2299&limit=5").await;
+    assert_eq!((some["sources"].as_array().unwrap().len(), &some["next"]), (1, &Value::Null));
+    let dataset = shelf.json("/v1/datasets/films").await;
+    assert_eq!((dataset["gaps"].as_array().unwrap().len(), &dataset["gap_count"]), (1000, &json!(1001)));
+    let page = shelf.get("/datasets/films").await.text().await.unwrap();
+    assert!(page.contains("1001 parts are missing upstream") && page.contains("https://example.org/99.csv"));
+    let refused = shelf.get("/v1/datasets/films/snapshots/2?limit=1001").await;
+    assert_eq!(refused.status(), 400);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One source on its way through a run: its parts asked for, taken through the pipeline, put together as tables.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     super::{
@@ -21,7 +21,10 @@ use super::{
     ask::{Arrived, Asked, Asker},
     blocking,
 };
-use crate::catalog::{DataFile, Manifest, TableId, TableSchema, TableSnapshot, run::TableCount};
+use crate::{
+    catalog::{DataFile, Manifest, TableId, TableSchema, TableSnapshot, run::TableCount},
+    store::Area,
+};
 
 /// A source in a run.
 pub(super) struct SourceRun<'a> {
@@ -314,20 +317,20 @@ impl<'a> SourceRun<'a> {
     }
 
     async fn assemble_table(&mut self, table: &TablePlan<'_>) -> Result<ReadyTable, Failure> {
-        let store = self.ingest.store;
-        let (mut before_files, mut before_rejects) = (Arc::default(), Arc::default());
+        let (store, dataset) = (self.ingest.store, &self.loaded.id);
         let before = table_in(self.basis, table);
+        let (mut kept, mut kept_rejects) = (HashMap::new(), HashMap::new());
         if let (Some(basis), Some(before)) = (self.basis, before) {
-            before_files = store.files(basis, before).await?;
-            before_rejects = store.reject_files(basis, before).await?;
+            let area = Area::of_table(basis, before);
+            kept = publish::by_part(store.get_segments(area, dataset, &before.segments).await?);
+            kept_rejects = publish::by_part(store.get_segments(area, dataset, &before.reject_segments).await?);
         }
-        let (kept, kept_rejects) = (publish::by_part(&before_files), publish::by_part(&before_rejects));
         let (mut files, mut rejects) = (Vec::new(), Vec::new());
         for one in &self.asked {
             let name = &one.part.name;
             if matches!(one.arrived, Arrived::Kept) {
-                files.extend(kept.get(name.as_str()).into_iter().flatten().copied().cloned());
-                rejects.extend(kept_rejects.get(name.as_str()).into_iter().flatten().copied().cloned());
+                files.extend(kept.remove(name).into_iter().flatten());
+                rejects.extend(kept_rejects.remove(name).into_iter().flatten());
             } else if let Some(made) = self.made.remove(&(table.index, name.clone())) {
                 files.extend(made.data);
                 rejects.extend(made.rejects);
