@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::problem::{Kind, Problem};
+use super::problem::{Instead, Kind, Problem};
 use crate::query::names;
 
 /// Longest request body.
@@ -106,7 +106,8 @@ impl Params {
                     (None, []) => format!("There is no parameter `{name}`: this address takes none."),
                     (None, known) => format!("There is no parameter `{name}`; there are {}.", known.join(", ")),
                 };
-                return Err(Problem::new(Kind::UnknownParameter, detail));
+                let instead = near.map(|near| Instead::Name(name.clone(), near));
+                return Err(Problem::new(Kind::UnknownParameter, detail).instead(instead));
             }
             if self.0.iter().take(at).any(|(other, _)| other == name) {
                 return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
@@ -118,6 +119,22 @@ impl Params {
     /// These without the ones that `leave_out` names.
     pub(super) fn without(mut self, leave_out: impl Fn(&str) -> bool) -> Self {
         self.0.retain(|(name, _)| !leave_out(name));
+        self
+    }
+
+    /// These with a change.
+    pub(super) fn changed(mut self, change: &Instead) -> Self {
+        match change {
+            Instead::Value(name, value) => {
+                self.0.retain(|(known, _)| known != name);
+                self.0.push(((*name).to_owned(), value.clone()));
+            }
+            Instead::Name(wrong, right) => {
+                for (name, _) in self.0.iter_mut().filter(|(name, _)| name == wrong) {
+                    name.clone_from(right);
+                }
+            }
+        }
         self
     }
 
@@ -159,9 +176,10 @@ impl Params {
         if let Some(word) = words.iter().find(|word| **word == text) {
             return Ok(Some(word));
         }
-        let near = names::nearest(text, words.iter().copied())
-            .map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
-        Err(Problem::new(Kind::InvalidParameter, format!("`{name}` is `{text}`; it takes {}.{near}", words.join(", "))))
+        let near = names::nearest(text, words.iter().copied());
+        let question = near.as_ref().map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
+        let detail = format!("`{name}` is `{text}`; it takes {}.{question}", words.join(", "));
+        Err(Problem::new(Kind::InvalidParameter, detail).instead(near.map(|near| Instead::Value(name, near))))
     }
 }
 

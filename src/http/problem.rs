@@ -110,6 +110,15 @@ kinds! {
         "Try again after the seconds in `Retry-After`.";
 }
 
+/// The small change to the request that may be what was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// Another value of a parameter.
+    Value(&'static str, String),
+    /// Another name of a parameter.
+    Name(String, String),
+}
+
 /// A request that ended badly.
 #[derive(Debug, Clone)]
 pub(super) struct Problem(Box<Parts>);
@@ -119,6 +128,7 @@ struct Parts {
     kind: Kind,
     detail: String,
     hint: Option<String>,
+    instead: Option<Instead>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// For the log only.
     cause: Option<String>,
@@ -127,7 +137,14 @@ struct Parts {
 impl Problem {
     /// A problem; `detail` is shown to the client.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { kind, detail: detail.into(), hint: None, headers: Vec::new(), cause: None }))
+        Self(Box::new(Parts {
+            kind,
+            detail: detail.into(),
+            hint: None,
+            instead: None,
+            headers: Vec::new(),
+            cause: None,
+        }))
     }
 
     /// A failure of ours: the cause goes to the log, not to the client.
@@ -150,6 +167,18 @@ impl Problem {
     pub(super) fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
         self.0.hint.get_or_insert_with(hint);
         self
+    }
+
+    /// With a change to the request that may be what was meant.
+    #[must_use]
+    pub(super) fn instead(mut self, instead: Option<Instead>) -> Self {
+        self.0.instead = instead;
+        self
+    }
+
+    /// What may have been meant.
+    pub(super) fn meant(&self) -> Option<&Instead> {
+        self.0.instead.as_ref()
     }
 
     /// With a header.
@@ -223,7 +252,8 @@ impl From<SliceError> for Problem {
             "select" => Kind::InvalidSelect,
             _ => Kind::InvalidParameter,
         };
-        Self::new(kind, error.to_string())
+        let instead = error.instead.clone().map(|value| Instead::Value(error.parameter, value));
+        Self::new(kind, error.to_string()).instead(instead)
     }
 }
 

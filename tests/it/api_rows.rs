@@ -174,7 +174,7 @@ async fn without_a_limit_other_formats_hold_every_row() {
     let (status, body) = shelf.problem(&format!("{ROWS}?limit=10001")).await;
     assert_eq!(status, 400);
     assert_eq!(body["type"], "/problems/limit-too-large");
-    assert_eq!(body["hint"], format!("{ROWS}?format=ndjson"));
+    assert_eq!(body["hint"], format!("{ROWS}?limit=10001&format=ndjson"));
     let past = shelf.json(&format!("{ROWS}?offset=9223372036854775807")).await;
     assert_eq!((&past["rows"], &past["next"]), (&json!([]), &Value::Null));
 }
@@ -214,6 +214,17 @@ async fn wrong_parameters_are_refused_with_the_nearest() {
         assert!(body["detail"].as_str().unwrap().contains(word), "{query}: {body}");
         let hint = body["hint"].as_str().unwrap();
         assert_eq!(shelf.get(hint).await.status(), 200, "the hint of {query} works: {hint}");
+    }
+    // What was probably meant is the hint, with everything else that was asked for.
+    for (query, meant) in [
+        ("wher=id>3&limit=2", "where=id%3E3&limit=2"),
+        ("where=yeer>1901&limit=2", "limit=2&where=year%3E1901"),
+        ("select=titel", "select=Title"),
+        ("format=csvs&limit=2", "limit=2&format=csv"),
+        ("count=exat&where=id=1", "where=id%3D1&count=exact"),
+    ] {
+        let (_, body) = shelf.problem(&format!("{ROWS}?{query}")).await;
+        assert_eq!(body["hint"], format!("{ROWS}?{meant}"), "{body}");
     }
     let (status, body) = shelf.problem(&format!("{ROWS}?format=jsno")).await;
     assert_eq!((status, body["type"].as_str().unwrap()), (406, "/problems/not-acceptable"));

@@ -8,7 +8,7 @@ use crate::{
     catalog::TableSchema,
     http::{
         params::Params,
-        problem::{Kind, Problem},
+        problem::{Instead, Kind, Problem},
     },
     query::{Slice, SliceRequest, encode::Format, filters, names},
 };
@@ -70,7 +70,8 @@ pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -
                     "`limit` is {limit}; a JSON answer holds at most {} rows. Other formats have no such bound.",
                     JSON_ROWS.1
                 ),
-            ));
+            )
+            .instead(Some(Instead::Value("format", "ndjson".to_owned()))));
         }
         (_, given) => given,
     };
@@ -122,8 +123,10 @@ fn format(params: &Params, headers: &HeaderMap) -> Result<Format, Problem> {
     if let Some(given) = params.get("format") {
         return Format::ALL.into_iter().find(|format| format.name() == given).ok_or_else(|| {
             let near = names::nearest(given, names.into_iter());
-            let near = near.map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
-            Problem::new(Kind::NotAcceptable, format!("`format` is `{given}`; it takes {}.{near}", names.join(", ")))
+            let question = near.as_ref().map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
+            let detail = format!("`format` is `{given}`; it takes {}.{question}", names.join(", "));
+            let instead = near.unwrap_or_else(|| Format::Json.name().to_owned());
+            Problem::new(Kind::NotAcceptable, detail).instead(Some(Instead::Value("format", instead)))
         });
     }
     let accepted: Vec<&str> = headers
@@ -162,5 +165,6 @@ fn format(params: &Params, headers: &HeaderMap) -> Result<Format, Problem> {
             Kind::NotAcceptable,
             format!("`Accept: {}` names no format there is; they are {}.", accepted.join(","), names.join(", ")),
         )
+        .instead(Some(Instead::Value("format", Format::Json.name().to_owned())))
     })
 }

@@ -122,8 +122,14 @@ pub(super) async fn answer(
     let manifest = Arc::clone(&subject.published.manifest);
     let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, subject.table));
     let here = format!("{described}/{}", subject.what);
-    let asked =
-        asked::read(params, &subject.schema, headers).map_err(|problem| with_hint(problem, &here, &described))?;
+    let asked = asked::read(params, &subject.schema, headers).map_err(|problem| {
+        // The request as it may have been meant, if it works.
+        let meant = problem.meant().map(|change| params.clone().changed(change));
+        match meant.filter(|meant| asked::read(meant, &subject.schema, headers).is_ok()) {
+            Some(meant) => problem.hint(format!("{here}{}", query_string(meant.iter()))),
+            None => with_hint(problem, &here, &described),
+        }
+    })?;
 
     let total: u64 = subject.files.iter().map(|file| file.rows).sum();
     let policy = match *method {

@@ -6,7 +6,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::{count, layout, outside, size, snippets, start};
+use super::{count, docs::marked, layout, outside, size, snippets, start};
 use crate::{
     catalog::{DataFile, Manifest, TableSnapshot},
     http::{
@@ -69,7 +69,7 @@ pub(in crate::http) async fn page(
     let cited = format!("{base}/v1/datasets/{id}/snapshots/{}", manifest.snapshot);
     let body = html! {
         h1 { (manifest.info.title) }
-        @if !manifest.info.description.is_empty() { p .lead { (manifest.info.description) } }
+        @if !manifest.info.description.is_empty() { p .lead { (marked(&manifest.info.description)) } }
         (start::facts(&state, manifest))
         @if let Some(attribution) = &manifest.license.attribution { p { (attribution) } }
         p {
@@ -95,11 +95,10 @@ pub(in crate::http) async fn page(
 fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Markup {
     let table = shown.table;
     let api = state.url(&format!("/v1/datasets/{id}/tables/{}", table.name));
-    let file = shown.files.first().map(DataFile::name);
     html! {
         section {
             h2 id=(table.name) { (table.name) }
-            @if !table.description.is_empty() { p { (table.description) } }
+            @if !table.description.is_empty() { p { (marked(&table.description)) } }
             p .soft {
                 (count(table.rows)) " rows, " (size(table.bytes))
                 @if table.rejected > 0 {
@@ -120,7 +119,7 @@ fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Mark
             @if shown.open {
                 details {
                     summary { "Read it with curl, pandas, polars or DuckDB" }
-                    (snippets::shown(&snippets::lines(base, id, &table.name, file)))
+                    (snippets::shown(&snippets::lines(base, id, &table.name, &shown.files)))
                 }
             }
         }
@@ -136,11 +135,11 @@ fn columns(table: &TableSnapshot) -> Markup {
                     @for column in &table.schema.columns {
                         tr {
                             td { code { (column.name) } }
-                            td {
+                            td .type {
                                 code { (column.kind.to_string()) }
                                 @if column.nullable { span .soft { " or null" } }
                             }
-                            td { (column.description) @if let Some(unit) = &column.unit { span .soft { " [" (unit) "]" } } }
+                            td { (marked(&column.description)) @if let Some(unit) = &column.unit { span .soft { " [" (unit) "]" } } }
                         }
                     }
                 }

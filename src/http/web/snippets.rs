@@ -2,16 +2,17 @@
 
 use maud::{Markup, html};
 
-/// Lines for one table; `base` is an absolute address of this server, `file` the name of the table's first file.
-pub(super) fn lines(base: &str, dataset: &str, table: &str, file: Option<&str>) -> Vec<(&'static str, String)> {
+use crate::catalog::DataFile;
+
+/// Lines for one table; `base` is an absolute address of this server, `files` are the table's.
+pub(super) fn lines(base: &str, dataset: &str, table: &str, files: &[DataFile]) -> Vec<(&'static str, String)> {
     let table_url = format!("{base}/v1/datasets/{dataset}/tables/{table}");
     let rows = format!("{table_url}/rows");
     let mut all = vec![
         ("curl", format!("curl -s '{rows}?limit=5'")),
         ("pandas", format!("import pandas as pd\ndf = pd.read_csv('{rows}?format=csv&limit=1000')")),
     ];
-    if let Some(file) = file {
-        let file = format!("{base}/data/{dataset}/{table}/{file}");
+    if let Some(first) = files.first() {
         all.push((
             "polars",
             format!(
@@ -20,9 +21,20 @@ pub(super) fn lines(base: &str, dataset: &str, table: &str, file: Option<&str>) 
                  df = pl.scan_parquet(files).head(1000).collect()"
             ),
         ));
-        all.push(("DuckDB", format!("SELECT * FROM read_parquet('{file}') LIMIT 10;")));
+        all.push(("DuckDB", duckdb(&format!("{base}/data/{dataset}/{table}"), &table_url, first, files.len())));
     }
     all
+}
+
+/// One file is named; several are taken from the list, so that a line copied today reads the whole table tomorrow.
+fn duckdb(folder: &str, table_url: &str, first: &DataFile, count: usize) -> String {
+    if count == 1 {
+        return format!("SELECT * FROM read_parquet('{folder}/{}') LIMIT 10;", first.name());
+    }
+    format!(
+        "SET VARIABLE files = (\n  SELECT list('{folder}/' || regexp_extract(file.url, '[^/]+$'))\n  FROM (SELECT unnest(files) AS \
+         file FROM read_json('{table_url}/files'))\n);\nSELECT * FROM read_parquet(getvariable('files')) LIMIT 10;"
+    )
 }
 
 /// Those lines, each under its name.

@@ -1,5 +1,7 @@
 //! `/`: what is on the shelf, and how to take it.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, header},
@@ -7,9 +9,9 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{count, layout, outside, size, snippets};
+use super::{count, docs::marked, layout, outside, size, snippets};
 use crate::{
-    catalog::Manifest,
+    catalog::{DataFile, Manifest, Redistribution},
     http::{
         answer,
         api::datasets,
@@ -33,7 +35,7 @@ pub(in crate::http) async fn page(
     let base = base(&state, &headers);
     let mut first_files = Vec::new();
     for head in &heads {
-        first_files.push(first_file(&state, head).await?);
+        first_files.push(first_files_of(&state, head).await?);
     }
     let rows: u64 = heads.iter().map(|head| head.rows()).sum();
     let bytes: u64 = heads.iter().map(|head| head.bytes()).sum();
@@ -52,8 +54,8 @@ pub(in crate::http) async fn page(
                 a href=(state.url("/v1/datasets")) { code { "/v1/datasets" } }
             }
             ul .shelf {
-                @for (head, file) in heads.iter().zip(&first_files) {
-                    li { (entry(&state, head, file.as_deref(), &base)) }
+                @for (head, files) in heads.iter().zip(&first_files) {
+                    li { (entry(&state, head, files, &base)) }
                 }
             }
         }
@@ -61,12 +63,12 @@ pub(in crate::http) async fn page(
     Ok(answer::html(layout(&state, "Openshelf", &body), CachePolicy::Current, &headers))
 }
 
-fn entry(state: &AppState, head: &Manifest, file: Option<&str>, base: &str) -> Markup {
+fn entry(state: &AppState, head: &Manifest, files: &[DataFile], base: &str) -> Markup {
     let page = state.url(&format!("/datasets/{}", head.dataset));
     let id = &head.dataset;
     html! {
         h2 { a href=(page) { (head.info.title) } }
-        @if !head.info.description.is_empty() { p { (head.info.description) } }
+        @if !head.info.description.is_empty() { p { (marked(&head.info.description)) } }
         (facts(state, head))
         @if let Some(table) = head.tables.first() {
             details {
@@ -77,7 +79,7 @@ fn entry(state: &AppState, head: &Manifest, file: Option<&str>, base: &str) -> M
                     }
                     Access::Open => {
                         summary { "Read " code { (id) } " with curl, pandas, polars or DuckDB" }
-                        (snippets::shown(&snippets::lines(base, id, &table.name, file)))
+                        (snippets::shown(&snippets::lines(base, id, &table.name, files)))
                     }
                 }
             }
@@ -88,15 +90,17 @@ fn entry(state: &AppState, head: &Manifest, file: Option<&str>, base: &str) -> M
 /// License, size, rows and date of a snapshot.
 pub(super) fn facts(state: &AppState, head: &Manifest) -> Markup {
     let access = gate::access(state, &head.license);
-    let class = match access {
-        Access::Open => "badge open",
-        Access::MetadataOnly => "badge personal",
+    let (class, label) = match (access, head.license.redistribution) {
+        (Access::MetadataOnly, _) => ("badge personal", access.name()),
+        // Served here, because only this machine can ask; that does not make it open.
+        (Access::Open, Redistribution::Personal) => ("badge personal", "personal use"),
+        (Access::Open, _) => ("badge open", access.name()),
     };
     html! {
         dl .facts {
             div {
                 dt { "License" }
-                dd { (outside(&head.license.url, &head.license.id)) " " span class=(class) { (access.name()) } }
+                dd { (outside(&head.license.url, &head.license.id)) " " span class=(class) { (label) } }
             }
             div { dt { "Rows" } dd { (count(head.rows())) } }
             div { dt { "Size" } dd { (size(head.bytes())) } }
@@ -113,11 +117,10 @@ pub(super) fn facts(state: &AppState, head: &Manifest) -> Markup {
     }
 }
 
-/// The name of the first file of the first table, for lines that read it.
-async fn first_file(state: &AppState, head: &Manifest) -> Result<Option<String>, Problem> {
-    let Some(table) = head.tables.first() else { return Ok(None) };
-    let files = state.store.files(head, table).await?;
-    Ok(files.first().map(|file| file.name().to_owned()))
+/// The files of the first table, for lines that read them.
+async fn first_files_of(state: &AppState, head: &Manifest) -> Result<Arc<Vec<DataFile>>, Problem> {
+    let Some(table) = head.tables.first() else { return Ok(Arc::default()) };
+    Ok(state.store.files(head, table).await?)
 }
 
 /// Where this server is, as the reader reached it: lines to copy need a whole address.
