@@ -60,7 +60,9 @@ pub(super) struct Produced {
 impl Produced {
     /// No body at all.
     pub(super) fn nothing() -> Self {
-        Self { body: Body::empty(), scanned: None, next: None }
+        // A stream, so that no Content-Length is sent: nobody knows how long the answer to GET would be.
+        let body = Body::from_stream(futures::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>());
+        Self { body, scanned: None, next: None }
     }
 }
 

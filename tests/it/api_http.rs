@@ -131,6 +131,8 @@ async fn head_is_get_without_a_body() {
     for path in ["/", "/docs", "/v1/datasets", "/v1/datasets/films", ROWS, "/healthz", "/openapi.json"] {
         let get = shelf.get(path).await;
         let head = shelf.send(Method::HEAD, path, &[]).await;
+        let length = head.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
+        assert_ne!(length.as_deref(), Some("0"), "{path}: HEAD tells a length that GET does not have");
         assert_eq!(head.status(), get.status(), "{path}");
         for name in ["content-type", "etag", "cache-control"] {
             assert_eq!(header(&head, name), header(&get, name), "{path} {name}");
