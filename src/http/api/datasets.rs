@@ -1,10 +1,7 @@
 //! `/v1/datasets`: what there is.
 
-use std::sync::Arc;
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::{DateTime, Duration, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,8 +19,6 @@ use crate::{
     },
 };
 
-/// Manifests read at once for the list.
-const HEADS_AT_ONCE: usize = 16;
 /// Gaps in one answer.
 const GAPS: usize = 1000;
 
@@ -103,17 +98,6 @@ struct DatasetDetail {
     url: String,
 }
 
-/// All published datasets, by name.
-pub(in crate::http) async fn heads(state: &AppState) -> Result<Vec<Arc<Manifest>>, Problem> {
-    let ids = state.listing.names(&state.store).await?;
-    let heads: Vec<Option<Arc<Manifest>>> = stream::iter(ids.to_vec())
-        .map(|id| async move { state.store.head(&id).await })
-        .buffered(HEADS_AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(heads.into_iter().flatten().collect())
-}
-
 impl DatasetSummary {
     pub(in crate::http) fn new(state: &AppState, manifest: &Manifest) -> Self {
         Self {
@@ -159,7 +143,7 @@ pub(in crate::http) async fn list(
         words.iter().all(|word| text.contains(word.as_str()))
             && params.get("tag").is_none_or(|tag| info.tags.iter().any(|known| known == tag))
     };
-    let heads = heads(&state).await?;
+    let heads = state.listing.heads(&state.store).await?;
     let datasets = heads.iter().filter(|head| matches(head)).map(|head| DatasetSummary::new(&state, head)).collect();
     answer::json(&DatasetList { datasets }, CachePolicy::Current, &headers)
 }

@@ -14,7 +14,6 @@ use crate::{
     catalog::{DataFile, Manifest, Redistribution},
     http::{
         answer,
-        api::datasets,
         cache::CachePolicy,
         gate::{self, Access},
         params::Params,
@@ -31,10 +30,10 @@ pub(in crate::http) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     params.only(&[])?;
-    let heads = datasets::heads(&state).await?;
+    let heads = state.listing.heads(&state.store).await?;
     let base = base(&state, &headers);
     let mut first_files = Vec::new();
-    for head in &heads {
+    for head in heads.iter() {
         first_files.push(first_files_of(&state, head).await?);
     }
     let rows: u64 = heads.iter().map(|head| head.rows()).sum();
