@@ -167,10 +167,10 @@ struct Crawl {
 #[derive(Debug, Args)]
 struct ServeArguments {
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, env = "OPENSHELF_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "OPENSHELF_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// Base of the URLs in answers, such as https://data.example.org; default: relative URLs
-    #[arg(long, env = "OPENSHELF_PUBLIC_URL")]
+    #[arg(long, env = "OPENSHELF_PUBLIC_URL", value_parser = base)]
     public_url: Option<String>,
     /// Serve datasets whose license is `personal` beyond loopback too: only where everyone who reaches you may have them
     #[arg(long)]
@@ -229,11 +229,28 @@ impl Crawl {
     }
 }
 
+/// An address to listen on, as people write it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    numeric
+        .parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80".to_owned())
+}
+
+/// The base of URLs in answers.
+fn base(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match url {
+        Some(url) if url.query().is_none() && url.fragment().is_none() => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err("write an http(s) address such as https://data.example.org, without a query".to_owned()),
+    }
+}
+
 impl ServeArguments {
     fn settings(&self) -> ServeSettings {
         ServeSettings {
             listen: self.listen,
-            public_url: self.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            public_url: self.public_url.clone(),
             allow_personal: self.allow_personal,
             limits: self.limits == Limits::On,
             trusted_proxies: self.trusted_proxies.clone(),

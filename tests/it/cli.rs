@@ -55,6 +55,8 @@ fn misuse_is_refused_with_the_way_forward() {
     shop.run(&["snapshots", "earthquakes"]).refused(&["earthquakes", "openshelf datasets"]);
     shop.run(&["rollback", "earthquakes", "1"]).refused(&["earthquakes", "no snapshot"]);
     shop.run(&["serve", "--listen", "nowhere"]).refused(&["nowhere"]);
+    shop.run(&["serve", "--listen", "8080"]).refused(&["127.0.0.1:8080"]);
+    shop.run(&["serve", "--public-url", "data.example.org"]).refused(&["https://data.example.org"]);
     shop.run(&["ingest", "Not-A-Slug"]).refused(&["Not-A-Slug"]);
 }
 
