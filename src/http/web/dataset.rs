@@ -137,7 +137,7 @@ fn columns(table: &TableSnapshot) -> Markup {
                             td { code { (column.name) } }
                             td .type {
                                 code { (column.kind.to_string()) }
-                                @if column.nullable { span .soft { " or null" } }
+                                @if column.nullable { " " span .soft { "or null" } }
                             }
                             td { (marked(&column.description)) @if let Some(unit) = &column.unit { span .soft { " [" (unit) "]" } } }
                         }

@@ -26,7 +26,7 @@ code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:
 .wide{overflow-x:auto;margin:.6rem 0}
 table{border-collapse:collapse;font-size:.9rem;width:100%}th,td{text-align:left;padding:.35rem .7rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td:first-child code{white-space:nowrap}td.type code{overflow-wrap:normal}
+td:first-child code{white-space:nowrap}td.type code{overflow-wrap:normal}td.type span{white-space:nowrap}
 td.cell{max-width:22rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 footer{color:var(--soft);font-size:.88rem;border-top:1px solid var(--line);margin-top:3rem;padding-top:.8rem;padding-bottom:1.5rem}
 ";
