@@ -351,7 +351,10 @@ fn asked_to_end() -> Result<impl Future<Output = ()>, CommandError> {
 
 impl Places {
     fn open(&self) -> Result<Store, CommandError> {
-        Ok(Store::open(&self.store)?)
+        Store::open(&self.store).map_err(|error| match error {
+            StoreError::Unusable { .. } => CommandError::usage(format!("{error} (--store, OPENSHELF_STORE)")),
+            error => error.into(),
+        })
     }
 }
 

@@ -13,13 +13,13 @@ use std::{
 
 use super::{
     Failure,
-    definition::grammar::{ColumnDefinition, Expect},
+    definition::grammar::{ColumnDefinition, Expect, Format},
     encode::{Encoded, Encoder, TableShape},
-    extract::{Extraction, Member, RawBatch, extract, member_text, members, whole},
+    extract::{Extraction, Member, RawBatch, extract, member_text, members_told, whole},
     infer::Inference,
     normalize::{self, Normalizer, Origin, Seen},
     plan::{self, TablePlan},
-    progress::{Progress, Unit},
+    progress::{Progress, Stage, Unit},
     rejects,
 };
 use crate::{catalog::TableSchema, config::IngestSettings};
@@ -179,7 +179,8 @@ struct Line<'a> {
     read: u64,
     misfits: u64,
     reasons: Vec<String>,
-    stage: Arc<super::progress::Stage>,
+    progress: Progress,
+    stage: Arc<Stage>,
 }
 
 impl<'a> Line<'a> {
@@ -211,7 +212,8 @@ impl<'a> Line<'a> {
             read: 0,
             misfits: 0,
             reasons: Vec::new(),
-            stage: pipeline.progress.stage(format!("{} rows", definition.name), Unit::Rows, None),
+            progress: pipeline.progress.clone(),
+            stage: pipeline.progress.stage(format!("extract {}", definition.name), Unit::Rows, None),
         })
     }
 
@@ -261,6 +263,11 @@ impl<'a> Line<'a> {
 
     fn finish(mut self) -> Result<PartTable, Failure> {
         self.note_seen();
+        drop(self.stage);
+        let (waiting, name) = (self.encoder.waiting(), &self.table.table.name);
+        if waiting > 0 {
+            self.encoder.tell(self.progress.stage(format!("sort {name}"), Unit::Rows, Some(waiting)));
+        }
         let mut encoded = self.encoder.finish()?;
         let mut any_rejects = self.misfits > 0;
         for batch in &mut encoded.duplicates {
@@ -290,6 +297,7 @@ fn walk<'t, 'a>(
     each: &mut dyn FnMut(&'t TablePlan<'a>, &Origin, RawBatch) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for (url, path) in &part.files {
+        let reading = reading(round, url, path, pipeline);
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut one = |table: &'t TablePlan<'a>, member: Member<'_>, url: &str| -> Result<(), Failure> {
             taken.insert(table.index);
@@ -321,12 +329,15 @@ fn walk<'t, 'a>(
         if let [table] = round
             && table.reads_whole_file()
         {
-            whole(path, url, &pipeline.settings.caps, &mut |member: Member<'_>| one(table, member, url))?;
+            whole(path, url, reading.as_ref(), &pipeline.settings.caps, &mut |member: Member<'_>| {
+                one(table, member, url)
+            })?;
             continue;
         }
-        let there = members(
+        let there = members_told(
             path,
             url,
+            reading.as_ref(),
             &|member| round.iter().any(|table| table.wants(member)),
             &pipeline.settings.caps,
             &mut |member: Member<'_>| {
@@ -346,11 +357,23 @@ fn walk<'t, 'a>(
     Ok(())
 }
 
+/// How far a file is read, which Parquet, read by its columns, does not tell.
+fn reading(round: &[&TablePlan<'_>], url: &str, path: &Path, pipeline: &Pipeline) -> Option<Arc<Stage>> {
+    let streamed = round.iter().any(|table| !matches!(table.table.format, Format::Parquet {}));
+    let bytes = std::fs::metadata(path).ok().filter(|_| streamed)?.len();
+    Some(pipeline.progress.reading(file_of(url), bytes))
+}
+
+/// The last segment of an address.
+fn file_of(url: &str) -> &str {
+    let address = url.split(['?', '#']).next().unwrap_or(url);
+    Path::new(address).file_name().and_then(|name| name.to_str()).unwrap_or(url)
+}
+
 fn origin_of(part: &PartFiles, url: &str, member: Option<&str>) -> Origin {
     let mut variables = part.variables.clone();
-    let file = Path::new(url.split(['?', '#']).next().unwrap_or(url)).file_name().and_then(|name| name.to_str());
     variables.insert("url".into(), url.to_owned());
-    variables.insert("file".into(), file.unwrap_or(url).to_owned());
+    variables.insert("file".into(), file_of(url).to_owned());
     if let Some(member) = member {
         variables.insert("member".into(), member.to_owned());
     }

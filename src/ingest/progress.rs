@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 /// Where progress goes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Stage {
     total: Option<u64>,
     done: AtomicU64,
     sink: StageSink,
+    /// Whether its end is worth a plain line.
+    tells_end: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,15 @@ impl Progress {
 
     /// Begins a stage of `total` units, if that is known.
     pub fn stage(&self, name: impl Into<String>, unit: Unit, total: Option<u64>) -> Arc<Stage> {
-        let name = name.into();
+        Arc::new(self.begin(name.into(), unit, total, true))
+    }
+
+    /// Begins the reading of a file of `bytes`, which tells how much time the stages that live on it have left.
+    pub fn reading(&self, file: &str, bytes: u64) -> Arc<Stage> {
+        Arc::new(self.begin(format!("read {file}"), Unit::Bytes, Some(bytes), false))
+    }
+
+    fn begin(&self, name: String, unit: Unit, total: Option<u64>, tells_end: bool) -> Stage {
         let sink = match &self.0 {
             Sink::Silent => StageSink::Silent,
             Sink::Lines => {
@@ -83,7 +93,7 @@ impl Progress {
                 StageSink::Bar(bar)
             }
         };
-        Arc::new(Stage { name, unit, total, done: AtomicU64::new(0), sink })
+        Stage { name, unit, total, done: AtomicU64::new(0), sink, tells_end }
     }
 
     /// One line for people, above the bars.
@@ -147,6 +157,7 @@ impl Drop for Stage {
         match &self.sink {
             StageSink::Silent => {}
             StageSink::Bar(bar) => bar.finish_and_clear(),
+            StageSink::Line { .. } if !self.tells_end => {}
             StageSink::Line { began, .. } => {
                 let done = self.done();
                 let end = if self.total.is_some_and(|total| done < total) { "stopped" } else { "done" };
@@ -166,8 +177,14 @@ fn style(unit: Unit, known: bool) -> ProgressStyle {
     let template = match (unit, known) {
         (Unit::Bytes, true) => "{prefix:32!} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
         (Unit::Bytes, false) => "{prefix:32!} {spinner} {bytes} {bytes_per_sec}",
-        (Unit::Rows, true) => "{prefix:32!} {bar:24} {human_pos}/{human_len} rows {per_sec} {eta} left",
-        (Unit::Rows, false) => "{prefix:32!} {spinner} {human_pos} rows {per_sec}",
+        (Unit::Rows, true) => "{prefix:32!} {bar:24} {human_pos}/{human_len} rows {rows_per_sec}/s {eta} left",
+        (Unit::Rows, false) => "{prefix:32!} {spinner} {human_pos} rows {rows_per_sec}/s",
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let rate = |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+        // Nobody is told where it cannot be written.
+        write!(to, "{}", HumanCount(state.per_sec() as u64)).unwrap_or_default();
+    };
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rows_per_sec", rate)
 }

@@ -84,7 +84,7 @@ impl StoreError {
 
     /// What an object store said about `path`.
     pub(super) fn from_object_store(path: &Path, error: &object_store::Error) -> Self {
-        let path = path.to_string();
+        let path = if path.as_ref().is_empty() { "the store".to_owned() } else { path.to_string() };
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound { path },
             object_store::Error::AlreadyExists { .. } => Self::Exists { path },

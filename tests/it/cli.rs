@@ -56,6 +56,7 @@ fn misuse_is_refused_with_the_way_forward() {
     shop.run(&["rollback", "earthquakes", "1"]).refused(&["earthquakes", "no snapshot"]);
     shop.run(&["serve", "--listen", "nowhere"]).refused(&["nowhere"]);
     shop.run(&["serve", "--listen", "8080"]).refused(&["127.0.0.1:8080"]);
+    shop.run(&["datasets", "--store", "gs://bucket"]).refused(&["gs://", "s3://bucket/prefix"]);
     shop.run(&["serve", "--public-url", "data.example.org"]).refused(&["https://data.example.org"]);
     shop.run(&["ingest", "Not-A-Slug"]).refused(&["Not-A-Slug"]);
 }

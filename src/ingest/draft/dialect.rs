@@ -3,7 +3,8 @@
 use super::sniff::Head;
 use crate::ingest::{
     Failure,
-    definition::grammar::{Csv, Format, Header, OneOrMany},
+    definition::grammar::{Csv, FixedWidth, Format, Header, OneOrMany},
+    extract::fixed_width,
     infer::words,
 };
 
@@ -40,6 +41,9 @@ pub(super) fn sniff(head: Head<'_>) -> Result<Format, Failure> {
         }
     }
     let Some((_, delimiter, records)) = best else {
+        if is_fixed_width(&text, comment.as_deref()) {
+            return Ok(Format::FixedWidth(FixedWidth { comment, encoding, ..FixedWidth::default() }));
+        }
         return one_column(head, &body, encoding);
     };
     // Without any quote to see, csv has its usual ones and tab-separated text has none.
@@ -65,7 +69,7 @@ pub(super) fn sniff(head: Head<'_>) -> Result<Format, Failure> {
 fn unknown(place: &str) -> Failure {
     Failure::definition(format!(
         "{place}: this is none of the forms that can be told from the bytes (csv and its kin, NDJSON, JSON, XML, MediaWiki, \
-         mysqldump, pgcopy, Parquet, Arrow); write the definition by hand, with `fixed-width` or a script if need be"
+         mysqldump, pgcopy, fixed width, Parquet, Arrow); write the definition by hand, with a script if need be"
     ))
 }
 
@@ -76,6 +80,21 @@ fn is_prose(records: &[Vec<String>]) -> bool {
     let body = records.get(1..).unwrap_or_default();
     let columns = (0..width).filter(|at| body.iter().all(|record| record.get(*at).is_some_and(is_number)));
     body.len() < 2 || columns.count() == 0
+}
+
+/// Whether characters stand below each other in columns, one of them of numbers at least.
+fn is_fixed_width(text: &str, comment: Option<&str>) -> bool {
+    let (columns, skip) = fixed_width::found(text, comment);
+    let spans: Vec<_> = columns.iter().filter_map(|column| fixed_width::span(&column.at)).collect();
+    let is_row = |line: &&str| !line.trim().is_empty() && comment.is_none_or(|comment| !line.starts_with(comment));
+    let rows = || text.lines().skip(skip as usize).filter(is_row).take(RECORDS);
+    let is_number = |text: &str| words::word(text.as_bytes()).within(words::Words::NUMBERS);
+    let numbers = spans.iter().filter(|span| {
+        let cells = rows().map(|line| line.chars().skip(span.start).take(span.len()).collect::<String>());
+        let mut filled = cells.map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).peekable();
+        filled.peek().is_some() && filled.all(|cell| is_number(&cell))
+    });
+    columns.len() > 1 && rows().count() > 2 && numbers.count() > 0
 }
 
 /// One value a line: a csv of a single column, if the lines look like values.
@@ -90,7 +109,7 @@ fn one_column(head: Head<'_>, body: &str, encoding: Option<String>) -> Result<Fo
 }
 
 /// The head as text, and the label of its encoding if that must be named.
-fn decoded(head: Head<'_>) -> (String, Option<String>) {
+pub(super) fn decoded(head: Head<'_>) -> (String, Option<String>) {
     if let Some((encoding, mark)) = encoding_rs::Encoding::for_bom(head.bytes) {
         let text = encoding.decode_without_bom_handling(head.bytes.get(mark..).unwrap_or_default()).0;
         let label = (encoding != encoding_rs::UTF_8).then(|| "utf-16".to_owned());

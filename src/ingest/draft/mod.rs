@@ -19,7 +19,7 @@ use self::{cut::cut, sniff::Head, survey::Survey, write::TableText};
 use super::{
     Failure, definition,
     definition::grammar::{ColumnDefinition, Format, Header, OneOrMany, Scalar},
-    extract::{Extraction, Member, decompress::Compression, extract, members},
+    extract::{Extraction, Member, decompress::Compression, extract, fixed_width, members},
     normalize::bind::by_order,
 };
 use crate::{catalog::DatasetId, config::Caps};
@@ -263,10 +263,16 @@ fn survey(
 }
 
 /// What the rows show, as a table of the definition with names of ours.
-fn describe(plan: Plan, survey: Survey, beginnings: &[Beginning]) -> TableText {
+fn describe(mut plan: Plan, survey: Survey, beginnings: &[Beginning]) -> TableText {
     let (rows, broken, first_broken) = (survey.rows, survey.broken, survey.first_broken.clone());
     let (columns, _, key) = survey.finish();
-    let ours = names::unique(&columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
+    let places = places(&mut plan, beginnings);
+    // Where there is no header to name the columns of such a file, their numbers do.
+    let name = |name: &str| match name.parse::<usize>() {
+        Ok(number) if !places.is_empty() => format!("column_{number}"),
+        _ => name.to_owned(),
+    };
+    let ours = names::unique(&columns.iter().map(|column| name(&column.name)).collect::<Vec<_>>());
     let key =
         key.and_then(|key| columns.iter().position(|column| column.name == key)).and_then(|at| ours.get(at).cloned());
     let in_order = by_order(&plan.format);
@@ -274,13 +280,15 @@ fn describe(plan: Plan, survey: Survey, beginnings: &[Beginning]) -> TableText {
     let columns: Vec<ColumnDefinition> = columns
         .into_iter()
         .zip(ours)
-        .map(|(column, name)| {
+        .enumerate()
+        .map(|(at, (column, name))| {
             let upstream = column
                 .from
                 .or_else(|| (column.name != name).then(|| OneOrMany::One(Scalar::Text(column.name.clone()))));
-            let from = if in_order { None } else { upstream };
+            let place = places.get(at).cloned();
+            let from = if in_order || place.is_some() { None } else { upstream };
             // In JSON and XML a key may be missing from all rows of a file.
-            ColumnDefinition { name, from, optional: sparse, ..column }
+            ColumnDefinition { name, from, optional: sparse, at: place, ..column }
         })
         .collect();
     let mut notes = Vec::new();
@@ -296,6 +304,16 @@ fn describe(plan: Plan, survey: Survey, beginnings: &[Beginning]) -> TableText {
     let members =
         plan.members.iter().filter_map(|at| beginnings.get(*at)).filter_map(|member| member.name.clone()).collect();
     TableText { name: plan.name, format: plan.format, members, columns, primary_key: key, rows, notes }
+}
+
+/// Where the columns of a fixed-width table are. Once that is written down its header is no row.
+fn places(plan: &mut Plan, beginnings: &[Beginning]) -> Vec<String> {
+    let Format::FixedWidth(format) = &mut plan.format else { return Vec::new() };
+    let first = plan.members.first().and_then(|at| beginnings.get(*at));
+    let (text, _) = first.map(|first| dialect::decoded(first.head(""))).unwrap_or_default();
+    let (columns, header) = fixed_width::found(&text, format.comment.as_deref());
+    format.skip = header;
+    columns.into_iter().map(|column| column.at).collect()
 }
 
 fn names_apart(tables: &mut [TableText]) {

@@ -165,6 +165,29 @@ fn text_in_old_encodings_is_named() {
 }
 
 #[test]
+fn columns_at_fixed_places_are_seen() {
+    let mut text = String::new();
+    for row in 0..300 {
+        text.push_str(&format!("ACW{row:08}  {:8.4} {:6.1} Ötz {:<10}\r\n", f64::from(row) / 7.0, 0.5, row * 37));
+    }
+    let (definition, rows, first) = one("stations.txt", text.as_bytes());
+    has(
+        &definition,
+        &["format = { type = \"fixed-width\" }", "name = \"column_1\"", "at = \"26-29\"", "type = \"float64\""],
+    );
+    assert_eq!((rows, first.as_str()), (100, "ACW00000000|0.0|0.5|Ötz|0"));
+
+    let text = "Name       Height\n---------- ------\nBroad Peak   8051\nK2           8611\nEverest      8849\n";
+    let (definition, rows, first) = one("peaks.txt", text.as_bytes());
+    has(&definition, &["format = { type = \"fixed-width\", skip = 2 }", "name = \"height\"", "type = \"int64\""]);
+    assert_eq!((rows, first.as_str()), (3, "Broad Peak|8051"));
+
+    // Words that happen to stand below each other are none.
+    let (definition, _, _) = one("names.txt", b"San Marino\nNew Zealand\nSri Lanka\nEast Timor\n");
+    assert!(definition.contains("type = \"csv\""), "{definition}");
+}
+
+#[test]
 fn json_rows_are_found() {
     let lines: String = (0..150).map(|row| format!("{{\"id\":{row},\"actor\":{{\"login\":\"x\"}}}}\n")).collect();
     let (definition, rows, first) = one("a.json.gz", &pack::compress(lines.as_bytes(), Compression::Gzip).unwrap());

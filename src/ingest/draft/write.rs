@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     catalog::DatasetId,
-    ingest::definition::grammar::{ColumnDefinition, Csv, Format, Header, OneOrMany, Scalar},
+    ingest::definition::grammar::{ColumnDefinition, Csv, FixedWidth, Format, Header, OneOrMany, Scalar},
 };
 
 /// A table to be written.
@@ -103,6 +103,9 @@ fn write_column(text: &mut String, column: &ColumnDefinition) {
         }
         _ => {}
     }
+    if let Some(at) = &column.at {
+        let _ = writeln!(text, "at = {}", quoted(at));
+    }
     let _ = writeln!(text, "type = {}", quoted(column.kind.as_deref().unwrap_or("utf8")));
     if let Some(null) = &column.null {
         let _ = writeln!(text, "null = {}", list(null.as_slice()));
@@ -129,7 +132,7 @@ fn format_text(format: &Format) -> String {
             None => kind("mysqldump"),
         },
         Format::Pgcopy {} => kind("pgcopy"),
-        Format::FixedWidth(_) => kind("fixed-width"),
+        Format::FixedWidth(fixed) => fixed_width_text(fixed),
         Format::Parquet {} => kind("parquet"),
         Format::Arrow {} => kind("arrow"),
         Format::Script(_) => kind("script"),
@@ -158,6 +161,17 @@ fn csv_text(csv: &Csv) -> String {
     }
     if let Some(encoding) = &csv.encoding {
         keys.push(format!("encoding = {}", quoted(encoding)));
+    }
+    format!("{{ {} }}", keys.join(", "))
+}
+
+fn fixed_width_text(fixed: &FixedWidth) -> String {
+    let mut keys = vec!["type = \"fixed-width\"".to_owned()];
+    if fixed.skip > 0 {
+        keys.push(format!("skip = {}", fixed.skip));
+    }
+    for (key, value) in [("comment", &fixed.comment), ("encoding", &fixed.encoding)] {
+        keys.extend(value.as_ref().map(|value| format!("{key} = {}", quoted(value))));
     }
     format!("{{ {} }}", keys.join(", "))
 }

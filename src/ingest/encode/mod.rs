@@ -41,7 +41,7 @@ pub use duplicates::DuplicateRejects;
 use crate::{
     catalog::{TableSchema, snapshot::ColumnBounds},
     config::EncodeSettings,
-    ingest::{Failure, definition::grammar::OnDuplicate},
+    ingest::{Failure, definition::grammar::OnDuplicate, progress::Stage},
 };
 use duplicates::Duplicates;
 use files::FileShape;
@@ -226,6 +226,19 @@ impl Encoder {
             None => Ok(()),
             Some(batch) => self.begin_sorting(batch),
         }
+    }
+
+    /// Rows that are sorted and written when all are there.
+    pub fn waiting(&self) -> u64 {
+        match &self.route {
+            Route::Straight | Route::Sorted(_) => 0,
+            Route::Sorting(..) | Route::Apart(_) => self.rows,
+        }
+    }
+
+    /// Tells `stage` of the rows that were [waiting](Self::waiting), as they are written.
+    pub fn tell(&mut self, stage: Arc<Stage>) {
+        self.output.stage = Some(stage);
     }
 
     /// Ends the last file.

@@ -13,7 +13,7 @@ use super::{
     sort::{BATCH_ROWS, Sorter},
     spill::{SpillWriter, failed},
 };
-use crate::ingest::Failure;
+use crate::ingest::{Failure, progress::Stage};
 
 /// Where rows end: in files, or among the duplicates.
 pub(super) struct Output {
@@ -25,6 +25,8 @@ pub(super) struct Output {
     losers_path: PathBuf,
     losers_schema: SchemaRef,
     pub(super) losers_count: u64,
+    /// Is told of the rows.
+    pub(super) stage: Option<Arc<Stage>>,
 }
 
 impl Output {
@@ -37,6 +39,7 @@ impl Output {
             losers_path: shape.folder.path().join("duplicates.arrow"),
             losers_schema: losers,
             losers_count: 0,
+            stage: None,
             shape,
         }
     }
@@ -48,6 +51,9 @@ impl Output {
     }
 
     pub(super) fn write_parted(&mut self, stay: &RecordBatch, lose: Option<RecordBatch>) -> Result<(), Failure> {
+        if let Some(stage) = &self.stage {
+            stage.advance((stay.num_rows() + lose.as_ref().map_or(0, RecordBatch::num_rows)) as u64);
+        }
         if let Some(lose) = lose {
             let columns: Vec<usize> = (0..self.losers_schema.fields().len()).collect();
             let lose = project(&lose, &columns)?;

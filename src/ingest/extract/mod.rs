@@ -21,7 +21,7 @@ mod csv;
 pub mod decompress;
 mod delimited;
 pub mod encoding;
-mod fixed_width;
+pub(in crate::ingest) mod fixed_width;
 #[cfg(test)]
 mod gathered;
 mod json;
@@ -42,7 +42,7 @@ mod typed;
 mod xml;
 mod xml_events;
 
-pub use archive::{Members, member_text, members, whole};
+pub use archive::{Members, member_text, members, members_told, whole};
 pub use batch::{CellKind, RawBatchBuilder};
 pub use raw::{BrokenRow, RawBatch, RawColumn};
 

@@ -20,7 +20,10 @@ use arrow::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
-use crate::catalog::Column;
+use crate::{
+    catalog::Column,
+    ingest::progress::{Progress, Unit},
+};
 
 /// A row of the table the tests use: two key columns, text, a running number, and a list and a struct made from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +136,13 @@ fn encode(rows: &[Row], lengths: &[usize], keys: &Keys<'_>, settings: &EncodeSet
         encoder.push(batch(now), &positions, "line", if now[0].n % 2 == 0 { "even" } else { "odd" }).unwrap();
         rest = then;
     }
+    let waiting = encoder.waiting();
+    let sorting = Progress::silent().stage("sort", Unit::Rows, Some(waiting));
+    if waiting > 0 {
+        encoder.tell(std::sync::Arc::clone(&sorting));
+    }
     let encoded = encoder.finish().unwrap();
+    assert_eq!(sorting.done(), waiting, "not all rows that waited were told of");
     assert_eq!(encoded.files.iter().map(|file| file.rows).sum::<u64>(), encoded.rows);
     assert_eq!(encoded.rows + encoded.duplicate_rows, rows.len() as u64);
     encoded

@@ -10,6 +10,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     rc::Rc,
+    sync::Arc,
 };
 
 use super::{
@@ -17,7 +18,10 @@ use super::{
     decompress::{self, BUFFER, Counted, Guarded, Peeked, Plain},
     failure_within, read_failure,
 };
-use crate::{config::Caps, ingest::Failure};
+use crate::{
+    config::Caps,
+    ingest::{Failure, progress::Stage},
+};
 
 /// Names of members kept for a message.
 const NAMES_KEPT: usize = 10;
@@ -51,20 +55,37 @@ pub fn members(
     caps: &Caps,
     each: &mut dyn FnMut(Member<'_>) -> Result<(), Failure>,
 ) -> Result<Members, Failure> {
-    walk(path, label, wanted, caps, &mut |member| each(member).map(ControlFlow::Continue))
+    walk(path, label, None, wanted, caps, &mut |member| each(member).map(ControlFlow::Continue))
 }
 
-/// Hands on the whole file at `path`, decompressed but not unpacked: for scripts that read an archive themselves.
+/// [`members`], with `stage` told of the bytes of the file that are read.
+///
+/// # Errors
+/// As [`members`].
+pub fn members_told(
+    path: &Path,
+    label: &str,
+    stage: Option<&Arc<Stage>>,
+    wanted: &dyn Fn(&str) -> bool,
+    caps: &Caps,
+    each: &mut dyn FnMut(Member<'_>) -> Result<(), Failure>,
+) -> Result<Members, Failure> {
+    walk(path, label, stage, wanted, caps, &mut |member| each(member).map(ControlFlow::Continue))
+}
+
+/// Hands on the whole file at `path`, decompressed but not unpacked: for scripts that read an archive themselves. `stage` is
+/// told of the bytes of the file that are read.
 ///
 /// # Errors
 /// As [`members`].
 pub fn whole(
     path: &Path,
     label: &str,
+    stage: Option<&Arc<Stage>>,
     caps: &Caps,
     each: &mut dyn FnMut(Member<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let Plain { mut reader, compressed } = open(path, label, caps)?;
+    let Plain { mut reader, compressed } = open(path, label, stage, caps)?;
     let plain = (!compressed).then_some(path);
     each(Member { name: None, reader: &mut reader, plain })
 }
@@ -76,7 +97,7 @@ pub fn whole(
 pub fn member_text(path: &Path, name: &str, caps: &Caps) -> Result<Option<String>, Failure> {
     let label = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     let mut text = None;
-    walk(path, &label, &|member| member == name, caps, &mut |member| {
+    walk(path, &label, None, &|member| member == name, caps, &mut |member| {
         if member.name.is_none() {
             return Ok(ControlFlow::Break(()));
         }
@@ -95,6 +116,7 @@ pub fn member_text(path: &Path, name: &str, caps: &Caps) -> Result<Option<String
 fn walk(
     path: &Path,
     label: &str,
+    stage: Option<&Arc<Stage>>,
     wanted: &dyn Fn(&str) -> bool,
     caps: &Caps,
     visit: &mut Visit<'_>,
@@ -105,10 +127,10 @@ fn walk(
     (&mut file).take(4).read_to_end(&mut head).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     if is_zip(&head) {
-        return zip_members(file, path, label, wanted, caps, visit);
+        return zip_members(Told { file, stage: stage.cloned() }, path, label, wanted, caps, visit);
     }
     drop(file);
-    let Plain { mut reader, compressed } = open(path, label, caps)?;
+    let Plain { mut reader, compressed } = open(path, label, stage, caps)?;
     if is_tar(reader.head()) {
         return tar_members(reader, label, wanted, caps, visit);
     }
@@ -119,9 +141,10 @@ fn walk(
     visit(Member { name: None, reader: &mut reader, plain }).map(|_| Members { matched: 1, names: Vec::new() })
 }
 
-fn open<'a>(path: &Path, label: &str, caps: &Caps) -> Result<Plain<'a>, Failure> {
+fn open<'a>(path: &Path, label: &str, stage: Option<&Arc<Stage>>, caps: &Caps) -> Result<Plain<'a>, Failure> {
     let file =
         File::open(path).map_err(|error| Failure::internal(format!("{}: cannot be read: {error}", path.display())))?;
+    let file = Told { file, stage: stage.cloned() };
     let origin = Rc::new(Cell::new(0));
     let counted = Counted { inner: Box::new(BufReader::with_capacity(BUFFER, file)), consumed: Rc::clone(&origin) };
     decompress::plain(Box::new(counted), label, &origin, caps)
@@ -178,7 +201,7 @@ fn hand_on<'a>(
 }
 
 fn zip_members(
-    file: File,
+    file: Told,
     path: &Path,
     label: &str,
     wanted: &dyn Fn(&str) -> bool,
@@ -270,6 +293,28 @@ fn tar_failure(error: &io::Error, label: &str, at: u64) -> Failure {
     failure_within(error).unwrap_or_else(|| {
         Failure::upstream(format!("{label}: the tar archive is damaged or cut off at byte {at}: {error}"))
     })
+}
+
+/// A file that tells a stage how much of it is read.
+struct Told {
+    file: File,
+    stage: Option<Arc<Stage>>,
+}
+
+impl Read for Told {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        if let Some(stage) = &self.stage {
+            stage.advance(read as u64);
+        }
+        Ok(read)
+    }
+}
+
+impl Seek for Told {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 /// A tar member that ends before its declared size is cut off; the tar reader alone would call that its end.

@@ -223,3 +223,16 @@ proptest! {
         drop(read(&file, &|_| true, &caps));
     }
 }
+
+#[test]
+fn a_stage_is_told_of_the_files_bytes_not_of_what_they_decompress_to() {
+    let bytes = gzip(&vec![b'a'; 1 << 20]);
+    let file = on_disk(&bytes);
+    let stage = crate::ingest::progress::Progress::silent().reading("a.gz", bytes.len() as u64);
+    members_told(file.path(), "a.gz", Some(&stage), &|_| true, &Caps::default(), &mut |member| {
+        std::io::copy(member.reader, &mut std::io::sink()).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(stage.done(), bytes.len() as u64);
+}

@@ -16,6 +16,8 @@ mod layout;
 
 /// Lines looked at to find the columns.
 const LOOKED_AT: usize = 1000;
+/// The last character of a column that takes the rest of the line.
+const OPEN_END: usize = 9999;
 /// Bytes of them.
 const LOOKED_AT_BYTES: usize = 4 << 20;
 
@@ -72,6 +74,36 @@ pub(super) fn extract(
     builder.finish(sink)
 }
 
+/// A column that a file's beginning shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ingest) struct Found {
+    /// As the header has it, or by its number.
+    pub(in crate::ingest) name: String,
+    /// Its characters as a definition writes them, `1-11`.
+    pub(in crate::ingest) at: String,
+}
+
+/// The columns that the lines of a file's beginning show, and how many of the lines are header.
+pub(in crate::ingest) fn found(text: &str, comment: Option<&str>) -> (Vec<Found>, u64) {
+    let is_row = |line: &str| !line.trim().is_empty() && comment.is_none_or(|comment| !line.starts_with(comment));
+    let numbered = (1..).zip(text.lines()).filter(|(_, line)| is_row(line));
+    let mut lines: VecDeque<(u64, Vec<u8>)> =
+        numbered.take(LOOKED_AT).map(|(number, line)| (number, line.as_bytes().to_vec())).collect();
+    let Layout { names, spans } = layout::infer(&mut lines);
+    let width = |line: &[u8]| String::from_utf8_lossy(line).chars().count();
+    let widest = lines.iter().map(|(_, line)| width(line)).max().unwrap_or_default();
+    // Lines of one length end with their last column; where they do not, a later line may be longer.
+    let end = if lines.iter().all(|(_, line)| width(line) == widest) { widest } else { OPEN_END };
+    let edge = |edge: &Edge| match edge {
+        Edge::At(at) => (*at).min(end),
+        Edge::Within(gap) => gap.start.midpoint(gap.end),
+    };
+    let columns = names.into_iter().zip(&spans);
+    let columns =
+        columns.map(|(name, span)| Found { name, at: format!("{}-{}", edge(&span.start) + 1, edge(&span.end)) });
+    (columns.collect(), lines.front().map_or(0, |(number, _)| number - 1))
+}
+
 /// Lines that are rows.
 struct Source<'s, 'a> {
     lines: &'s mut Lines<'a>,
@@ -119,7 +151,7 @@ fn declared(columns: &[ColumnDefinition]) -> Result<Layout, Failure> {
 }
 
 /// `1-11`, or `5` alone: characters from 1, both ends included.
-fn span(at: &str) -> Option<Range<usize>> {
+pub(in crate::ingest) fn span(at: &str) -> Option<Range<usize>> {
     let (first, last) = at.split_once('-').unwrap_or((at, at));
     let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     (first >= 1 && last >= first).then(|| first - 1..last)
