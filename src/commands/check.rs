@@ -12,7 +12,8 @@ use openshelf::{
     },
     query::{
         self, Slice, SliceRequest,
-        scan::{Scan, TableSource},
+        scan::Scan,
+        table::{Table, TableSource},
     },
     store::Store,
 };
@@ -78,8 +79,7 @@ async fn rows(store: &Store, manifest: &Manifest, table: &TableSnapshot) -> Resu
     let slice = Slice::new(&SliceRequest::default(), &schema).map_err(|error| internal(error.to_string()))?;
     let source = TableSource {
         store: store.clone(),
-        files,
-        schema: Arc::clone(&schema),
+        table: Arc::new(Table::new(files, Arc::clone(&schema))),
         footers: Arc::default(),
         caps: ScanCaps::none(),
     };

@@ -10,8 +10,11 @@ use super::{
     state::AppState,
 };
 use crate::{
-    catalog::{DatasetId, Manifest, TableSnapshot},
-    query::names,
+    catalog::{DatasetId, Manifest, TableSnapshot, rejects},
+    query::{
+        names,
+        table::{Rows, Table, TableSource},
+    },
 };
 
 /// A snapshot that a request is about.
@@ -122,6 +125,41 @@ impl Published {
             )
             .hint(state.url(&format!("/v1/datasets/{dataset}")))),
         }
+    }
+
+    /// A table's rows, or its rejects, ready to be read; worked out once per snapshot.
+    ///
+    /// # Errors
+    /// When the store does not give the list of its files.
+    pub(super) async fn source(
+        &self,
+        state: &AppState,
+        table: &TableSnapshot,
+        rows: Rows,
+    ) -> Result<TableSource, Problem> {
+        let manifest = &self.manifest;
+        let known = state.tables.get(&manifest.dataset, manifest.snapshot, &table.name, rows);
+        let table = match (known, rows) {
+            (Some(known), _) => known,
+            (None, Rows::Published) => {
+                let files = state.store.files(manifest, table).await?;
+                let prepared = Arc::new(Table::new(files, Arc::new(table.schema.clone())));
+                state.tables.insert(&manifest.dataset, manifest.snapshot, &table.name, rows, &prepared);
+                prepared
+            }
+            (None, Rows::Rejected) => {
+                let files = state.store.reject_files(manifest, table).await?;
+                let prepared = Arc::new(Table::new(files, Arc::new(rejects::schema())));
+                state.tables.insert(&manifest.dataset, manifest.snapshot, &table.name, rows, &prepared);
+                prepared
+            }
+        };
+        Ok(TableSource {
+            store: state.store.clone(),
+            table,
+            footers: Arc::clone(&state.footers),
+            caps: state.settings.scan,
+        })
     }
 
     /// The table of that name, if its license lets its data be served here.

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
 use super::{listing::Listing, metrics::Metrics};
-use crate::{config::ServeSettings, query::reader::Footers, store::Store};
+use crate::{
+    config::ServeSettings,
+    query::{reader::Footers, table::Tables},
+    store::Store,
+};
 
 /// Where the time comes from.
 pub type Clock = fn() -> DateTime<Utc>;
@@ -23,6 +27,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) settings: ServeSettings,
     pub(super) footers: Arc<Footers>,
+    pub(super) tables: Tables,
     pub(super) listing: Listing,
     pub(super) metrics: Metrics,
     pub(super) decoders: Arc<Semaphore>,
@@ -51,6 +56,7 @@ impl AppState {
             store,
             settings,
             footers: Arc::default(),
+            tables: Tables::default(),
             listing: Listing::default(),
             metrics: Metrics::default(),
             decoders: Arc::new(Semaphore::new(DECODERS)),

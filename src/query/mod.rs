@@ -15,6 +15,8 @@ pub mod prune;
 pub mod reader;
 pub mod scan;
 mod slice;
+pub mod table;
+pub mod take;
 
 pub use error::{QueryError, SliceError};
 pub use slice::{Slice, SliceRequest};

@@ -25,17 +25,10 @@ use parquet::{
 };
 
 use super::{
-    QueryError, Slice, SliceError,
-    budget::Budget,
-    predicate::Predicate,
-    prune::Pruner,
-    reader::{FileReader, Footers},
+    QueryError, Slice, SliceError, budget::Budget, predicate::Predicate, prune::Pruner, reader::FileReader,
+    table::TableSource,
 };
-use crate::{
-    catalog::{DataFile, TableSchema},
-    config::ScanCaps,
-    store::Store,
-};
+use crate::catalog::DataFile;
 
 /// Uncompressed bytes of a batch, about.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -43,21 +36,6 @@ const BATCH_BYTES: u64 = 4 << 20;
 const BATCH_ROWS: usize = 8192;
 /// Decoded predicate columns kept for the output, per scan.
 const PREDICATE_CACHE: usize = 16 << 20;
-
-/// A published table: where its rows lie.
-#[derive(Debug, Clone)]
-pub struct TableSource {
-    /// The store.
-    pub store: Store,
-    /// Files, in row order.
-    pub files: Arc<Vec<DataFile>>,
-    /// Columns.
-    pub schema: Arc<TableSchema>,
-    /// Shared cache of footers.
-    pub footers: Arc<Footers>,
-    /// What one scan may take.
-    pub caps: ScanCaps,
-}
 
 /// A running scan.
 pub struct Scan {
@@ -87,8 +65,8 @@ impl std::fmt::Debug for Scan {
 impl Scan {
     /// Plans a slice. Nothing is read yet.
     pub fn new(source: TableSource, mut slice: Slice) -> Self {
-        let table = source.schema.to_arrow();
-        let output = table.project(&slice.columns).map_or_else(|_| table.clone(), Arc::new);
+        let table = &source.table.arrow;
+        let output = table.project(&slice.columns).map_or_else(|_| Arc::clone(table), Arc::new);
         let mut nothing = slice.limit == Some(0);
         match slice.predicate.as_ref().and_then(Predicate::constant) {
             Some(true) => slice.predicate = None,
@@ -99,10 +77,10 @@ impl Scan {
         let files = match &pruner {
             _ if nothing => VecDeque::new(),
             Some(pruner) => {
-                let keep = pruner.files(&source.files, &source.schema);
+                let keep = pruner.files(&source.table.files, &source.table.schema);
                 keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| (at, 0)).collect()
             }
-            None => by_row_counts(&source.files, slice.offset, slice.limit),
+            None => by_row_counts(&source.table.files, slice.offset, slice.limit),
         };
         let skip = if pruner.is_some() { slice.offset } else { 0 };
         Self {
@@ -230,13 +208,13 @@ impl Scan {
         let mut left = self.left.unwrap_or(u64::MAX);
         let mut bytes = 0_u128;
         for (at, skip) in &self.files {
-            let Some(file) = self.source.files.get(*at) else { continue };
+            let Some(file) = self.source.table.files.get(*at) else { continue };
             let rows = file.rows.saturating_sub(*skip).min(left);
             left -= rows;
             bytes += u128::from(file.bytes) * u128::from(rows) / u128::from(file.rows.max(1));
         }
         let most = u128::from(self.budget.most_bytes());
-        let first = self.files.front().and_then(|(at, _)| self.source.files.get(*at));
+        let first = self.files.front().and_then(|(at, _)| self.source.table.files.get(*at));
         if let Some(first) = first.filter(|_| bytes > most) {
             // Files of a table are alike: the columns' share of one is their share of all.
             let mut reader = FileReader::new(&self.source.store, first, &self.budget);
@@ -255,7 +233,7 @@ impl Scan {
         at: usize,
         skip: u64,
     ) -> Result<Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>, QueryError> {
-        let Some(file) = self.source.files.get(at) else { return Ok(None) };
+        let Some(file) = self.source.table.files.get(at) else { return Ok(None) };
         let mut reader = FileReader::new(&self.source.store, file, &self.budget);
         let metadata = self.source.footers.of(&mut reader).await?;
         let mask = mask(&metadata, &self.output);
@@ -318,7 +296,7 @@ impl Scan {
 /// # Errors
 /// As [`Scan::next`].
 pub async fn count(source: TableSource, predicate: Option<&Predicate>) -> Result<(u64, u64), QueryError> {
-    let Some(predicate) = predicate else { return Ok((source.files.iter().map(|file| file.rows).sum(), 0)) };
+    let Some(predicate) = predicate else { return Ok((source.table.rows(), 0)) };
     let slice = Slice { columns: Vec::new(), predicate: Some(predicate.clone()), offset: 0, limit: None };
     let mut scan = Scan::new(source, slice);
     let budget = scan.budget();
@@ -351,7 +329,7 @@ fn by_row_counts(files: &[DataFile], offset: u64, limit: Option<u64>) -> VecDequ
 }
 
 /// The file's columns that a schema asks for; a file may lack some.
-fn mask(metadata: &ArrowReaderMetadata, wanted: &SchemaRef) -> ProjectionMask {
+pub(super) fn mask(metadata: &ArrowReaderMetadata, wanted: &SchemaRef) -> ProjectionMask {
     let roots = wanted.fields().iter().filter_map(|field| metadata.schema().index_of(field.name()).ok());
     ProjectionMask::roots(metadata.parquet_schema(), roots)
 }
@@ -388,7 +366,7 @@ fn batch_rows(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> usize {
 }
 
 /// A batch of a file with exactly the columns wanted, in that order and type; a column the file lacks is null.
-fn adapt(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn adapt(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = wanted
         .fields()
         .iter()

@@ -1,7 +1,5 @@
 //! `/v1/datasets/{dataset}/tables/{table}/rejects`: the rows that did not fit, as rows.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     http::{HeaderMap, Method},
@@ -10,13 +8,13 @@ use axum::{
 
 use super::rows::{self, Subject};
 use crate::{
-    catalog::rejects,
     http::{
         params::{BodyParams, Params, PathParams},
         problem::Problem,
         published,
         state::AppState,
     },
+    query::table::Rows,
 };
 
 /// Rows that did not fit: source, position, column, value, reason. Takes the parameters of rows.
@@ -68,8 +66,7 @@ async fn rejects_of(state: &AppState, path: &PathParams, params: &Params) -> Res
     let published = published::snapshot(state, path.get("dataset"), params.get("snapshot")).await?;
     let table = published.data_table(state, path.get("table"))?;
     Ok(Subject {
-        files: state.store.reject_files(&published.manifest, table).await?,
-        schema: Arc::new(rejects::schema()),
+        source: published.source(state, table, Rows::Rejected).await?,
         license: published.manifest.license_of(table).clone(),
         table: table.name.clone(),
         what: "rejects",

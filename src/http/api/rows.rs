@@ -9,7 +9,7 @@ use axum::{
 };
 
 use crate::{
-    catalog::{DataFile, License, TableSchema},
+    catalog::License,
     http::{
         answer::not_modified,
         api::{
@@ -26,9 +26,9 @@ use crate::{
         state::AppState,
     },
     query::{
-        bounds,
         encode::{Encoder, Format, OutputColumn, json},
-        scan::{self, Scan, TableSource},
+        scan::{self, Scan},
+        table::{Rows, TableSource},
     },
 };
 
@@ -40,8 +40,7 @@ pub(super) struct Subject {
     /// `rows` or `rejects`: the last part of the address.
     pub(super) what: &'static str,
     pub(super) license: License,
-    pub(super) schema: Arc<TableSchema>,
-    pub(super) files: Arc<Vec<DataFile>>,
+    pub(super) source: TableSource,
 }
 
 /// A slice of a table.
@@ -102,8 +101,7 @@ async fn rows_of(state: &AppState, path: &PathParams, params: &Params) -> Result
     let published = published::snapshot(state, path.get("dataset"), params.get("snapshot")).await?;
     let table = published.data_table(state, path.get("table"))?;
     Ok(Subject {
-        files: state.store.files(&published.manifest, table).await?,
-        schema: Arc::new(table.schema.clone()),
+        source: published.source(state, table, Rows::Published).await?,
         license: published.manifest.license_of(table).clone(),
         table: table.name.clone(),
         what: "rows",
@@ -122,16 +120,16 @@ pub(super) async fn answer(
     let manifest = Arc::clone(&subject.published.manifest);
     let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, subject.table));
     let here = format!("{described}/{}", subject.what);
-    let asked = asked::read(params, &subject.schema, headers).map_err(|problem| {
+    let asked = asked::read(params, &subject.source.table.schema, headers).map_err(|problem| {
         // The request as it may have been meant, if it works.
         let meant = problem.meant().map(|change| params.clone().changed(change));
-        match meant.filter(|meant| asked::read(meant, &subject.schema, headers).is_ok()) {
+        match meant.filter(|meant| asked::read(meant, &subject.source.table.schema, headers).is_ok()) {
             Some(meant) => problem.hint(format!("{here}{}", query_string(meant.iter()))),
             None => with_hint(problem, &here, &described),
         }
     })?;
 
-    let total: u64 = subject.files.iter().map(|file| file.rows).sum();
+    let total: u64 = subject.source.table.rows();
     let policy = match *method {
         Method::POST => CachePolicy::Never,
         _ => CachePolicy::of(subject.published.pinned, gate::is_personal(&subject.license)),
@@ -240,13 +238,7 @@ async fn run(
     pages: Pages,
 ) -> Result<Produced, Problem> {
     let manifest = &subject.published.manifest;
-    let source = TableSource {
-        store: state.store.clone(),
-        files: Arc::clone(&subject.files),
-        schema: Arc::clone(&subject.schema),
-        footers: Arc::clone(&state.footers),
-        caps: state.settings.scan,
-    };
+    let source = subject.source.clone();
     let row_count = match asked.count {
         "none" => None,
         _ => {
@@ -257,10 +249,12 @@ async fn run(
     };
     let columns: Vec<OutputColumn> = asked
         .slice
-        .schema(&subject.schema)
         .columns
         .iter()
-        .map(|column| OutputColumn { wide: bounds::is_wide(&subject.files, column), ..OutputColumn::plain(column) })
+        .filter_map(|at| {
+            let column = source.table.schema.columns.get(*at)?;
+            Some(OutputColumn { wide: source.table.is_wide(*at), ..OutputColumn::plain(column) })
+        })
         .collect();
     let has_condition = asked.slice.predicate.is_some();
     let offset = asked.slice.offset;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{count, docs::marked, layout, outside, size, snippets, start};
 use crate::{
-    catalog::{DataFile, Manifest, TableSnapshot},
+    catalog::{DataFile, TableSnapshot},
     http::{
         answer,
         api::snapshots,
@@ -16,13 +16,14 @@ use crate::{
         gate::{self, Access},
         params::{Params, PathParams},
         problem::Problem,
-        published,
+        published::{self, Published},
         state::AppState,
     },
     query::{
         Slice, SliceRequest,
         encode::{Encoder, Format, OutputColumn},
-        scan::{Scan, TableSource},
+        scan::Scan,
+        table::Rows,
     },
 };
 
@@ -60,7 +61,7 @@ pub(in crate::http) async fn page(
     for table in &manifest.tables {
         let open = gate::access(&state, manifest.license_of(table)) == Access::Open;
         let files = state.store.files(manifest, table).await?;
-        let rows = if open { first_rows(&state, manifest, table, &files).await } else { Vec::new() };
+        let rows = if open { first_rows(&state, &published, table).await } else { Vec::new() };
         tables.push(Shown { table, open, files, rows });
     }
     let gaps = state.store.some_gaps(manifest, 0, GAPS).await?;
@@ -160,36 +161,26 @@ fn rows(table: &TableSnapshot, rows: &[Vec<String>]) -> Markup {
 }
 
 /// The first rows as text, each cell cut short. A page is still a page when they cannot be read.
-async fn first_rows(
-    state: &AppState,
-    manifest: &Manifest,
-    table: &TableSnapshot,
-    files: &Arc<Vec<DataFile>>,
-) -> Vec<Vec<String>> {
-    match read(state, table, files).await {
+async fn first_rows(state: &AppState, published: &Published, table: &TableSnapshot) -> Vec<Vec<String>> {
+    match read(state, published, table).await {
         Ok(rows) => rows,
         Err(problem) => {
-            tracing::warn!(dataset.id = manifest.dataset, cause = problem.cause(), "no first rows of {}", table.name);
+            tracing::warn!(
+                dataset.id = published.manifest.dataset,
+                cause = problem.cause(),
+                "no first rows of {}",
+                table.name
+            );
             Vec::new()
         }
     }
 }
 
-async fn read(
-    state: &AppState,
-    table: &TableSnapshot,
-    files: &Arc<Vec<DataFile>>,
-) -> Result<Vec<Vec<String>>, Problem> {
+async fn read(state: &AppState, published: &Published, table: &TableSnapshot) -> Result<Vec<Vec<String>>, Problem> {
     let request = SliceRequest { limit: Some(FIRST_ROWS), ..SliceRequest::default() };
     let slice = Slice::new(&request, &table.schema)?;
     let columns: Vec<OutputColumn> = table.schema.columns.iter().map(OutputColumn::plain).collect();
-    let source = TableSource {
-        store: state.store.clone(),
-        files: Arc::clone(files),
-        schema: Arc::new(table.schema.clone()),
-        footers: Arc::clone(&state.footers),
-        caps: state.settings.scan,
-    };
+    let source = published.source(state, table, Rows::Published).await?;
     let mut scan = Scan::new(source, slice);
     let mut encoder = Encoder::new(Format::Ndjson, &columns, scan.schema(), Vec::new())?;
     let mut lines = Vec::new();
