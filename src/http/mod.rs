@@ -6,6 +6,8 @@
 
 mod answer;
 mod api;
+#[allow(dead_code, reason = "its first users land next")]
+mod background;
 mod cache;
 mod connection;
 mod etag;

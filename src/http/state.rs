@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
-use super::{listing::Listing, metrics::Metrics};
+use super::{background::Background, listing::Listing, metrics::Metrics};
 use crate::{
     config::ServeSettings,
     query::{reader::Footers, table::Tables},
@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub(super) listing: Listing,
     pub(super) metrics: Metrics,
     pub(super) decoders: Arc<Semaphore>,
+    /// Work that no answer waits for.
+    pub(super) background: Background,
     pub(super) clock: Clock,
     /// Whether personal datasets may be served.
     pub(super) serves_personal: bool,
@@ -60,6 +62,7 @@ impl AppState {
             listing: Listing::default(),
             metrics: Metrics::default(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
+            background: Background::default(),
             clock,
             requests: AtomicU64::default(),
         }))

@@ -11,6 +11,7 @@ mod error;
 pub mod filters;
 pub mod names;
 pub mod predicate;
+pub mod progress;
 pub mod prune;
 pub mod reader;
 pub mod scan;

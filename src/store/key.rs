@@ -5,6 +5,8 @@
 //! <dataset>/files/<hash>.json              segments of a file list, content-addressed
 //! <dataset>/data/<table>/<unique>.parquet  immutable
 //! <dataset>/rejects/<table>/<unique>.parquet
+//! <dataset>/derived/<n>/<table>/<thing>.json          a whole small thing, or the marker of a folder that is whole
+//! <dataset>/derived/<n>/<table>/<thing>/<build>/<file>
 //! <dataset>/runs/<ulid>.json
 //! ```
 //! What a license reserves for personal use lies in the same layout under `_personal/`, so that a bucket can be made
@@ -99,6 +101,24 @@ pub enum Key {
         /// Its own name, never used before, with `.parquet`.
         file: String,
     },
+    /// Something made from a table of a snapshot, whole: its JSON, or the list of its files.
+    Derived {
+        /// Table and snapshot.
+        of: DerivedFrom,
+        /// What it is, with the version of its form: `statistics-1`.
+        thing: &'static str,
+    },
+    /// A file of something made from a table of a snapshot.
+    DerivedFile {
+        /// Table and snapshot.
+        of: DerivedFrom,
+        /// What it is, as in [`Self::Derived`].
+        thing: &'static str,
+        /// The attempt that made it: two that make the same thing never meet.
+        build: String,
+        /// Its name in the folder.
+        file: String,
+    },
     /// The record of a run.
     Run {
         /// Area of the dataset.
@@ -108,6 +128,19 @@ pub enum Key {
         /// ULID of the run.
         run: String,
     },
+}
+
+/// A table of a snapshot that something is derived from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DerivedFrom {
+    /// Area of the table.
+    pub area: Area,
+    /// Dataset.
+    pub dataset: DatasetId,
+    /// Snapshot.
+    pub snapshot: u64,
+    /// Table.
+    pub table: TableId,
 }
 
 /// The numbered folder of manifests, and other folders that are listed.
@@ -121,7 +154,8 @@ impl Key {
     /// The media type of the object.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::Manifest { .. } | Self::Segment { .. } | Self::Run { .. } => "application/json",
+            Self::Manifest { .. } | Self::Segment { .. } | Self::Run { .. } | Self::Derived { .. } => "application/json",
+            Self::DerivedFile { .. } => "application/octet-stream",
             Self::Data { .. } | Self::Rejects { .. } => "application/vnd.apache.parquet",
         }
     }
@@ -138,6 +172,8 @@ impl fmt::Display for Key {
         | Self::Segment { area, dataset, .. }
         | Self::Data { area, dataset, .. }
         | Self::Rejects { area, dataset, .. }
+        | Self::Derived { of: DerivedFrom { area, dataset, .. }, .. }
+        | Self::DerivedFile { of: DerivedFrom { area, dataset, .. }, .. }
         | Self::Run { area, dataset, .. }) = self;
         if let Some(folder) = area.folder() {
             write!(f, "{folder}/")?;
@@ -147,6 +183,12 @@ impl fmt::Display for Key {
             Self::Segment { hash, .. } => write!(f, "{dataset}/files/{hash}.json"),
             Self::Data { table, file, .. } => write!(f, "{dataset}/data/{table}/{file}"),
             Self::Rejects { table, file, .. } => write!(f, "{dataset}/rejects/{table}/{file}"),
+            Self::Derived { of, thing } => {
+                write!(f, "{dataset}/derived/{}/{}/{thing}.json", of.snapshot, of.table)
+            }
+            Self::DerivedFile { of, thing, build, file } => {
+                write!(f, "{dataset}/derived/{}/{}/{thing}/{build}/{file}", of.snapshot, of.table)
+            }
             Self::Run { run, .. } => write!(f, "{dataset}/runs/{run}.json"),
         }
     }
@@ -159,6 +201,13 @@ pub(super) fn folder(area: Area, dataset: &DatasetId, folder: Folder) -> Path {
         Folder::Runs => "runs",
     };
     area.folder().into_iter().chain([dataset.as_str(), name]).collect()
+}
+
+/// The folder of everything derived from a snapshot, of one of its tables, or of one thing.
+pub(super) fn derived(area: Area, dataset: &DatasetId, snapshot: u64, below: &[&str]) -> Path {
+    let number = snapshot.to_string();
+    let names = [dataset.as_str(), "derived", number.as_str()];
+    area.folder().into_iter().chain(names).chain(below.iter().copied()).collect()
 }
 
 /// The last segment of a key with that number: 20 digits, so that names sort as numbers do.

@@ -7,8 +7,10 @@
 //! - `log` is the one create-only numbered log; `manifests` are one, and later leases and the audit log.
 //! - `segments` are content-addressed pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
 //!   runs.
+//! - `derived` is what was made from a snapshot and can be made again: statistics, search indexes.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
 
+mod derived;
 mod disk;
 mod error;
 mod key;
@@ -33,7 +35,8 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 pub use error::StoreError;
-pub use key::{Area, Key};
+pub use derived::DerivedFolder;
+pub use key::{Area, DerivedFrom, Key};
 pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
 pub use segments::Record;

@@ -14,6 +14,77 @@ pub(super) async fn all(mut fresh: impl FnMut() -> Store) {
     file_lists_are_shared(&fresh()).await;
     files_are_put_once_and_read_in_ranges(&fresh()).await;
     runs_are_listed_newest_first(&fresh()).await;
+    what_is_derived_is_whole_or_not_there(&fresh()).await;
+    of_two_that_derive_one_wins(&fresh()).await;
+}
+
+fn derived_from(area: Area, snapshot: u64) -> DerivedFrom {
+    DerivedFrom { area, dataset: dataset("d"), snapshot, table: "t".parse().unwrap() }
+}
+
+fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+async fn what_is_derived_is_whole_or_not_there(store: &Store) {
+    let (one, two) = (derived_from(Area::Open, 1), derived_from(Area::Personal, 11));
+    assert_eq!(store.derived(&one, "x-1").await.unwrap(), None);
+    assert!(store.put_derived(&one, "x-1", "{}".into()).await.unwrap());
+    assert!(!store.put_derived(&one, "x-1", "[]".into()).await.unwrap(), "the first stays");
+    assert_eq!(store.derived(&one, "x-1").await.unwrap().unwrap(), "{}");
+
+    // Files without the object that lists them are not there, whoever left them.
+    let stray = Key::DerivedFile { of: two.clone(), thing: "y-1", build: "dead".into(), file: "a".into() };
+    let local = folder(&[("a", b"aa"), ("b", &[7; 300_000]), ("empty", b"")]);
+    store.put_file(&stray, &local.path().join("a")).await.unwrap();
+    assert_eq!(store.derived_folder(&two, "y-1").await.unwrap(), None);
+    let put = store.put_derived_folder(&two, "y-1", "b1", local.path()).await.unwrap();
+    assert_eq!(put.bytes(), 300_002);
+    assert_eq!(again(store).derived_folder(&two, "y-1").await.unwrap().as_ref(), Some(&put));
+    let copy = tempfile::tempdir().unwrap();
+    store.get_derived_folder(&two, "y-1", &put, copy.path()).await.unwrap();
+    assert_eq!(std::fs::read(copy.path().join("b")).unwrap(), [7; 300_000]);
+    assert_eq!(std::fs::read(copy.path().join("empty")).unwrap(), b"");
+
+    // Bytes that changed, names that are paths, files that are gone: said, not used.
+    let mut wrong = put.clone();
+    wrong.files[1].sha256 = "0".repeat(64);
+    let error = store.get_derived_folder(&two, "y-1", &wrong, copy.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    wrong.files[1].name = "../b".into();
+    assert!(store.get_derived_folder(&two, "y-1", &wrong, copy.path()).await.is_err());
+
+    let listed = |snapshot| async move { store.list_derived(&dataset("d"), snapshot).await.unwrap().len() };
+    assert_eq!((listed(1).await, listed(11).await), (1, 5));
+    store.drop_derived(&two, "y-1").await.unwrap();
+    assert_eq!(store.derived_folder(&two, "y-1").await.unwrap(), None);
+    assert_eq!((listed(1).await, listed(11).await), (1, 0));
+    store.put_derived_folder(&two, "y-1", "b2", local.path()).await.unwrap();
+    store.drop_derived_of(&dataset("d"), 1).await.unwrap();
+    assert_eq!((listed(1).await, listed(11).await), (0, 4));
+    store.drop_derived_of(&dataset("d"), 11).await.unwrap();
+    store.drop_derived_of(&dataset("d"), 12).await.unwrap();
+    assert_eq!(listed(11).await, 0);
+}
+
+async fn of_two_that_derive_one_wins(store: &Store) {
+    let of = derived_from(Area::Open, 3);
+    let folders: Vec<_> = (0..4_u8).map(|n| folder(&[("file", &[n; 10])])).collect();
+    let other = again(store);
+    let puts = folders.iter().enumerate().map(|(n, local)| {
+        let (store, of) = (if n % 2 == 0 { store } else { &other }, of.clone());
+        async move { store.put_derived_folder(&of, "y-1", &format!("b{n}"), local.path()).await.unwrap() }
+    });
+    let results = futures::future::join_all(puts).await;
+    assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
+    // The losers' files are gone.
+    assert_eq!(store.list_derived(&dataset("d"), 3).await.unwrap().len(), 2);
+    let copy = tempfile::tempdir().unwrap();
+    store.get_derived_folder(&of, "y-1", &results[0], copy.path()).await.unwrap();
 }
 
 async fn snapshots_follow_each_other(store: &Store) {
