@@ -154,7 +154,9 @@ impl Key {
     /// The media type of the object.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::Manifest { .. } | Self::Segment { .. } | Self::Run { .. } | Self::Derived { .. } => "application/json",
+            Self::Manifest { .. } | Self::Segment { .. } | Self::Run { .. } | Self::Derived { .. } => {
+                "application/json"
+            }
             Self::DerivedFile { .. } => "application/octet-stream",
             Self::Data { .. } | Self::Rejects { .. } => "application/vnd.apache.parquet",
         }

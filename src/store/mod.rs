@@ -34,8 +34,8 @@ use std::{
 use object_store::{ObjectStore, local::LocalFileSystem};
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
-pub use error::StoreError;
 pub use derived::DerivedFolder;
+pub use error::StoreError;
 pub use key::{Area, DerivedFrom, Key};
 pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
