@@ -83,9 +83,9 @@ async fn rows(store: &Store, manifest: &Manifest, table: &TableSnapshot) -> Resu
         footers: Arc::default(),
         caps: ScanCaps::none(),
     };
-    let mut scan = Scan::new(source, slice);
+    let mut batches = Scan::new(source, slice).batches();
     let mut text = Vec::new();
-    while let Some(batch) = scan.next().await.map_err(|error| internal(error.to_string()))? {
+    while let Some(batch) = batches.next().await.map_err(|error| internal(error.to_string()))? {
         text.extend(query::encode::ndjson(&batch, &schema));
     }
     Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())

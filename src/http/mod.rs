@@ -1,8 +1,8 @@
 //! The HTTP server, and the only user of axum and of status codes.
 //!
 //! A request goes: connection ([`server`], with its timeouts; [`lenient`] with what people type) → request id and log ([`observe`]) → CORS, compression
-//! and entity tags ([`router`]) → the address's allowance ([`limits`]) → a handler in [`api`] or [`web`] → the license
-//! gate ([`gate`]) → the store or a slice. Whatever goes wrong becomes a [`problem`] with a way forward.
+//! and entity tags ([`router`]) → the address's allowance ([`limits`]) → a handler in [`api`] or [`web`] →
+//! what it is about ([`incoming`]), past the license gate ([`gate`]) → the store, or a slice ([`deliver`], [`produce`]). Whatever goes wrong becomes a [`problem`] with a way forward.
 
 mod answer;
 mod api;
@@ -10,8 +10,10 @@ mod api;
 mod background;
 mod cache;
 mod connection;
+mod deliver;
 mod etag;
 mod gate;
+mod incoming;
 mod lenient;
 mod limits;
 mod listing;
@@ -24,6 +26,7 @@ mod published;
 mod router;
 mod server;
 mod state;
+mod subject;
 mod target;
 mod web;
 

@@ -97,7 +97,7 @@ impl Params {
     ///
     /// # Errors
     /// With the nearest known name.
-    pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         for (at, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let near = names::nearest(name, known.iter().copied());
@@ -113,7 +113,7 @@ impl Params {
                 return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     /// These without the ones that `leave_out` names.

@@ -1,4 +1,4 @@
-//! The body of a `rows` answer: batches scanned and encoded on blocking threads, a piece at a time, as fast as the
+//! The body of an answer of rows: batches made and encoded on blocking threads, a piece at a time, as fast as the
 //! client reads and no faster.
 //!
 //! The first piece is made before any header is sent, so that what fails early is a problem and not a broken answer, and
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::{problem::Problem, state::AppState};
 use crate::query::{
     QueryError,
+    batches::Batches,
     encode::{Encoder, json},
-    scan::Scan,
 };
 
 /// Bytes made before the headers are sent; an answer that fits has a length.
@@ -31,7 +31,7 @@ pub(super) enum Writer {
     Json {
         /// The object as far as it is written.
         answer: json::Answer,
-        /// Rows to show; the scan may give one more, to say that there is one.
+        /// Rows to show; the batches may hold one more, to say that there is one.
         limit: u64,
         /// What follows.
         tail: MakeTail,
@@ -40,9 +40,9 @@ pub(super) enum Writer {
     Stream(Box<Encoder>),
 }
 
-/// A scan and its writer.
+/// Batches and their writer.
 pub(super) struct Producer {
-    scan: Scan,
+    batches: Batches,
     writer: Writer,
     rows: u64,
     more: bool,
@@ -78,21 +78,21 @@ enum Rest {
 }
 
 impl Producer {
-    pub(super) fn new(scan: Scan, writer: Writer) -> Self {
-        Self { scan, writer, rows: 0, more: false }
+    pub(super) fn new(batches: Batches, writer: Writer) -> Self {
+        Self { batches, writer, rows: 0, more: false }
     }
 
     /// Its first bytes are on their way: a stream may now take as long as streams may, one JSON object not.
     fn has_begun(&self) {
         if matches!(self.writer, Writer::Stream(_)) {
-            self.scan.streams();
+            self.batches.streams();
         }
     }
 
     async fn piece(mut self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
         let enough = bytes.len() + PIECE;
         while bytes.len() < enough {
-            let Some(batch) = self.scan.next().await? else { return self.finish(bytes) };
+            let Some(batch) = self.batches.next().await? else { return self.finish(bytes) };
             let mut shown = batch.num_rows() as u64;
             match &mut self.writer {
                 Writer::Json { answer, limit, .. } => {
@@ -108,7 +108,7 @@ impl Producer {
     }
 
     fn finish(self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
-        let scanned = self.scan.budget().read();
+        let scanned = self.batches.budget().read();
         let mut next = None;
         match self.writer {
             Writer::Json { answer, tail, .. } => {
@@ -122,11 +122,11 @@ impl Producer {
     }
 
     /// [`Self::piece`] on a thread made for blocking. When the client goes away, the returned future is dropped, and the
-    /// scan stops at its next read.
+    /// work stops at its next read.
     async fn advance(self: Box<Self>, state: &AppState, begun: Vec<u8>) -> Result<Piece, QueryError> {
         let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
         let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
-        let budget = self.scan.budget();
+        let budget = self.batches.budget();
         let (before, rows) = (budget.read(), self.rows);
         let runtime = tokio::runtime::Handle::current();
         let (_alive, gone) = oneshot::channel::<()>();

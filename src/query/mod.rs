@@ -2,8 +2,9 @@
 //!
 //! Owns what a slice means and which bytes it takes. Knows no HTTP (no status codes, no headers) and nothing about how
 //! snapshots come to be. The way of a slice: [`SliceRequest`] → [`Slice`] (every name and number checked) → [`scan::Scan`]
-//! (whole files, row groups and pages left out) → [`RecordBatch`](arrow::array::RecordBatch)es → [`encode`].
+//! (whole files, row groups and pages left out) → [`Batches`](batches::Batches) → [`encode`].
 
+pub mod batches;
 pub mod bounds;
 pub mod budget;
 pub mod encode;

@@ -15,7 +15,10 @@ use arrow::{
     datatypes::SchemaRef,
     error::ArrowError,
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
@@ -25,8 +28,8 @@ use parquet::{
 };
 
 use super::{
-    QueryError, Slice, SliceError, budget::Budget, predicate::Predicate, prune::Pruner, reader::FileReader,
-    table::TableSource,
+    QueryError, Slice, SliceError, batches::Batches, budget::Budget, predicate::Predicate, prune::Pruner,
+    reader::FileReader, table::TableSource,
 };
 use crate::catalog::DataFile;
 
@@ -108,25 +111,14 @@ impl Scan {
         self.budget.clone()
     }
 
-    /// Its answer has begun and is a stream: what it may take from now on is the wider time for those.
-    pub fn streams(&self) {
-        self.budget.widen();
-    }
-
-    /// The next batch. Decodes on the calling thread: call it where blocking is allowed ([`Self::next_blocking`]).
-    ///
-    /// # Errors
-    /// When a file cannot be read, the predicate cannot be computed for a row, or it takes more than a scan may.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
-        let left = self.budget.begin();
-        let step = tokio::time::timeout(left, self.step()).await;
-        self.budget.end();
-        match step {
-            Err(_) => Err(self.budget.time_is_up().into()),
-            // Whatever the reader made of it: a cap is what ended it.
-            Ok(Err(error)) => Err(self.budget.over().map_or(error, QueryError::from)),
-            Ok(Ok(batch)) => Ok(batch),
-        }
+    /// Its batches, as they are asked for.
+    pub fn batches(self) -> Batches {
+        let (schema, budget) = (Arc::clone(&self.output), self.budget());
+        let stream = stream::try_unfold(self, |mut scan| async move {
+            let batch = scan.step().await?;
+            Ok::<_, QueryError>(batch.map(|batch| (batch, scan)))
+        });
+        Batches::new(schema, budget, stream)
     }
 
     async fn step(&mut self) -> Result<Option<RecordBatch>, QueryError> {
@@ -156,22 +148,6 @@ impl Scan {
                     self.budget.check(0)?;
                 }
             }
-        }
-    }
-
-    /// [`Self::next`] on a thread made for blocking, with the scan handed back.
-    ///
-    /// # Errors
-    /// As [`Self::next`]; [`QueryError::Cut`] when the runtime is shutting down.
-    pub async fn next_blocking(mut self) -> (Option<Self>, Result<Option<RecordBatch>, QueryError>) {
-        let runtime = tokio::runtime::Handle::current();
-        let step = tokio::task::spawn_blocking(move || {
-            let batch = runtime.block_on(self.next());
-            (self, batch)
-        });
-        match step.await {
-            Ok((scan, batch)) => (Some(scan), batch),
-            Err(error) => (None, Err(QueryError::Cut(error.to_string()))),
         }
     }
 
@@ -229,7 +205,7 @@ impl Scan {
     }
 
     async fn open(
-        &self,
+        &mut self,
         at: usize,
         skip: u64,
     ) -> Result<Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>, QueryError> {
@@ -294,19 +270,19 @@ impl Scan {
 /// Counts the rows that match, reading the predicate's columns only.
 ///
 /// # Errors
-/// As [`Scan::next`].
+/// As [`Batches::next`].
 pub async fn count(source: TableSource, predicate: Option<&Predicate>) -> Result<(u64, u64), QueryError> {
     let Some(predicate) = predicate else { return Ok((source.table.rows(), 0)) };
     let slice = Slice { columns: Vec::new(), predicate: Some(predicate.clone()), offset: 0, limit: None };
-    let mut scan = Scan::new(source, slice);
-    let budget = scan.budget();
+    let mut batches = Scan::new(source, slice).batches();
+    let budget = batches.budget();
     let mut rows = 0;
     loop {
-        let (rest, batch) = scan.next_blocking().await;
+        let (rest, batch) = batches.next_blocking().await;
         match (rest, batch?) {
             (Some(rest), Some(batch)) => {
                 rows += batch.num_rows() as u64;
-                scan = rest;
+                batches = rest;
             }
             _ => return Ok((rows, budget.read())),
         }

@@ -39,6 +39,13 @@ pub(super) struct Asked {
     pub(super) canonical: Vec<(&'static str, String)>,
 }
 
+impl Asked {
+    /// The parameters in one normal form, with others.
+    pub(super) fn query<'a, const N: usize>(&'a self, others: [(&'a str, &'a str); N]) -> Vec<(&'a str, &'a str)> {
+        self.canonical.iter().map(|(name, value)| (*name, value.as_str())).chain(others).collect()
+    }
+}
+
 /// Checks every parameter; nothing is guessed.
 pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -> Result<Asked, Problem> {
     let mut conditions = BTreeMap::new();
@@ -118,7 +125,7 @@ pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -
 }
 
 /// By `format`, else by the best of `Accept`.
-fn format(params: &Params, headers: &HeaderMap) -> Result<Format, Problem> {
+pub(super) fn format(params: &Params, headers: &HeaderMap) -> Result<Format, Problem> {
     let names = Format::ALL.map(Format::name);
     if let Some(given) = params.get("format") {
         return Format::ALL.into_iter().find(|format| format.name() == given).ok_or_else(|| {

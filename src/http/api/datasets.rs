@@ -1,22 +1,13 @@
 //! `/v1/datasets`: what there is.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     catalog::{License, Manifest, run::Outcome, snapshot::Gap},
-    http::{
-        answer,
-        api::name_snapshot,
-        cache::CachePolicy,
-        gate,
-        params::{Params, PathParams},
-        problem::Problem,
-        published,
-        state::AppState,
-    },
+    http::{api::name_snapshot, cache::CachePolicy, gate, incoming::Incoming, problem::Problem, state::AppState},
 };
 
 /// Gaps in one answer.
@@ -127,12 +118,9 @@ impl DatasetSummary {
     ),
     responses((status = 200, body = DatasetList))
 )]
-pub(in crate::http) async fn list(
-    State(state): State<AppState>,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["q", "tag"])?;
+pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["q", "tag"])?;
+    let Incoming { state, params, .. } = &request;
     let words: Vec<String> = params.get("q").unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
     let matches = |manifest: &Manifest| {
         let tables: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
@@ -144,8 +132,8 @@ pub(in crate::http) async fn list(
             && params.get("tag").is_none_or(|tag| info.tags.iter().any(|known| known == tag))
     };
     let heads = state.listing.heads(&state.store).await?;
-    let datasets = heads.iter().filter(|head| matches(head)).map(|head| DatasetSummary::new(&state, head)).collect();
-    answer::json(&DatasetList { datasets }, CachePolicy::Current, &headers)
+    let datasets = heads.iter().filter(|head| matches(head)).map(|head| DatasetSummary::new(state, head)).collect();
+    request.json(&DatasetList { datasets }, CachePolicy::Current)
 }
 
 /// One dataset.
@@ -157,21 +145,17 @@ pub(in crate::http) async fn list(
     ),
     responses((status = 200, body = DatasetDetail), (status = 404, description = "No such dataset"))
 )]
-pub(in crate::http) async fn one(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["snapshot"])?;
-    let published = published::snapshot(&state, path.get("dataset"), params.get("snapshot")).await?;
+pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["snapshot"])?;
+    let published = request.published().await?;
+    let state = &request.state;
     let manifest = &published.manifest;
     let info = &manifest.info;
     let id = &manifest.dataset;
     let table = |table: &crate::catalog::TableSnapshot| TableSummary {
         name: table.name.clone(),
         description: table.description.clone(),
-        access: gate::access(&state, manifest.license_of(table)).name(),
+        access: gate::access(state, manifest.license_of(table)).name(),
         rows: table.rows,
         rejected: table.rejected,
         bytes: table.bytes,
@@ -186,11 +170,11 @@ pub(in crate::http) async fn one(
         contact: info.contact.clone(),
         citation: info.citation.clone(),
         license: manifest.license.clone(),
-        access: gate::access(&state, &manifest.license).name(),
+        access: gate::access(state, &manifest.license).name(),
         tags: info.tags.clone(),
         refresh: info.refresh.clone(),
         retention: info.retention.clone(),
-        freshness: freshness(&state, manifest).await?,
+        freshness: freshness(state, manifest).await?,
         snapshot: manifest.snapshot,
         updated: manifest.created,
         upstream_version: manifest.upstream_version.clone(),
@@ -203,7 +187,7 @@ pub(in crate::http) async fn one(
         url: state.url(&format!("/v1/datasets/{id}")),
     };
     // Freshness moves on although a pinned snapshot does not.
-    let mut response = answer::json(&detail, CachePolicy::Current, &headers)?;
+    let mut response = request.json(&detail, CachePolicy::Current)?;
     name_snapshot(&mut response, manifest);
     Ok(response)
 }

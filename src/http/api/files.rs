@@ -2,21 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     catalog::{DataFile, snapshot::ColumnBounds},
     http::{
-        answer,
-        api::{data_links, name_snapshot},
-        cache::CachePolicy,
         gate,
-        params::{Params, PathParams},
+        incoming::Incoming,
         problem::{Kind, Problem},
         published,
-        state::AppState,
     },
 };
 
@@ -65,17 +61,13 @@ struct FileList {
         (status = 451, description = "The license allows no public copy")
     )
 )]
-pub(in crate::http) async fn list(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["snapshot", "since"])?;
-    let since = params.number("since", 1)?;
-    let published = published::snapshot(&state, path.get("dataset"), params.get("snapshot")).await?;
+pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["snapshot", "since"])?;
+    let since = request.params.number("since", 1)?;
+    let published = request.published().await?;
+    let state = &request.state;
     let manifest = &published.manifest;
-    let table = published.data_table(&state, path.get("table"))?;
+    let table = published.data_table(state, request.path.get("table"))?;
     let files = state.store.files(manifest, table).await?;
     let entry = |file: &DataFile| FileEntry {
         url: state.url(&format!("/data/{}/{}/{}", manifest.dataset, table.name, file.name())),
@@ -92,11 +84,11 @@ pub(in crate::http) async fn list(
             let detail = format!("`since` is {since}, after snapshot {} that is listed.", manifest.snapshot);
             return Err(Problem::new(Kind::InvalidParameter, detail));
         }
-        let old = published::snapshot(&state, &manifest.dataset, Some(&since.to_string())).await?;
+        let old = published::snapshot(state, &manifest.dataset, Some(&since.to_string())).await?;
         // A table that was not there yet had no files.
         let before = match old.manifest.table(&table.name) {
             Some(table) => {
-                gate::pass(&state, &old.manifest, table)?;
+                gate::pass(state, &old.manifest, table)?;
                 state.store.files(&old.manifest, table).await?
             }
             None => std::sync::Arc::default(),
@@ -118,11 +110,6 @@ pub(in crate::http) async fn list(
         added,
         removed,
     };
-    let license = manifest.license_of(table);
-    let policy = CachePolicy::of(published.pinned, gate::is_personal(license));
-    let mut response = answer::json(&list, policy, &headers)?;
-    name_snapshot(&mut response, manifest);
     let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, table.name));
-    data_links(&mut response, &state, manifest, license, &described);
-    Ok(response)
+    request.json_of_table(&list, &published, table, &described)
 }

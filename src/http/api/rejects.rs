@@ -1,19 +1,10 @@
 //! `/v1/datasets/{dataset}/tables/{table}/rejects`: the rows that did not fit, as rows.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, Method},
-    response::Response,
-};
+use axum::response::Response;
 
-use super::rows::{self, Subject};
+use super::rows;
 use crate::{
-    http::{
-        params::{BodyParams, Params, PathParams},
-        problem::Problem,
-        published,
-        state::AppState,
-    },
+    http::{incoming::Incoming, problem::Problem},
     query::table::Rows,
 };
 
@@ -34,15 +25,8 @@ use crate::{
     ),
     responses((status = 200, description = "Rejects"), (status = 404, description = "No such table"))
 )]
-pub(in crate::http) async fn get(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let subject = rejects_of(&state, &path, &params).await?;
-    rows::answer(&state, subject, &params, &method, &headers).await
+pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
+    rows::answer(&request, &request.subject("rejects", Rows::Rejected).await?).await
 }
 
 /// The same, with the parameters as JSON.
@@ -52,24 +36,6 @@ pub(in crate::http) async fn get(
     request_body(content = Object, description = "The parameters of GET by name", content_type = "application/json"),
     responses((status = 200, description = "Rejects"), (status = 400, description = "A parameter is wrong"))
 )]
-pub(in crate::http) async fn post(
-    State(state): State<AppState>,
-    path: PathParams,
-    headers: HeaderMap,
-    BodyParams(params): BodyParams,
-) -> Result<Response, Problem> {
-    let subject = rejects_of(&state, &path, &params).await?;
-    rows::answer(&state, subject, &params, &Method::POST, &headers).await
-}
-
-async fn rejects_of(state: &AppState, path: &PathParams, params: &Params) -> Result<Subject, Problem> {
-    let published = published::snapshot(state, path.get("dataset"), params.get("snapshot")).await?;
-    let table = published.data_table(state, path.get("table"))?;
-    Ok(Subject {
-        source: published.source(state, table, Rows::Rejected).await?,
-        license: published.manifest.license_of(table).clone(),
-        table: table.name.clone(),
-        what: "rejects",
-        published,
-    })
+pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
+    get(request).await
 }

@@ -1,18 +1,15 @@
 //! `/v1/datasets/{dataset}/runs`: what came of each ingest run.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     catalog::run::RunRecord,
     http::{
-        answer,
         cache::CachePolicy,
-        params::{Params, PathParams},
+        incoming::Incoming,
         problem::{Kind, Problem},
-        published,
-        state::AppState,
     },
 };
 
@@ -33,19 +30,14 @@ struct RunList {
     ),
     responses((status = 200, body = RunList), (status = 404, description = "No such dataset"))
 )]
-pub(in crate::http) async fn list(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["limit"])?;
-    let limit = params.number("limit", 1)?.unwrap_or(RUNS.0);
+pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["limit"])?;
+    let limit = request.params.number("limit", 1)?.unwrap_or(RUNS.0);
     if limit > RUNS.1 {
         let detail = format!("`limit` is {limit}; at most {} runs fit in one answer.", RUNS.1);
         return Err(Problem::new(Kind::InvalidParameter, detail));
     }
-    let id = published::dataset(&state, path.get("dataset")).await?;
-    let runs = state.store.runs(&id, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    answer::json(&RunList { runs }, CachePolicy::Current, &headers)
+    let id = request.dataset().await?;
+    let runs = request.state.store.runs(&id, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+    request.json(&RunList { runs }, CachePolicy::Current)
 }

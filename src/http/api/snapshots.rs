@@ -1,6 +1,6 @@
 //! `/v1/datasets/{dataset}/snapshots`: the published versions, and where each came from.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -12,13 +12,11 @@ use crate::{
         snapshot::{Gap, SourceRecord},
     },
     http::{
-        answer,
         api::{link, name_snapshot},
         cache::CachePolicy,
-        params::{Params, PathParams},
+        incoming::Incoming,
         problem::{Kind, Problem},
         published,
-        state::AppState,
     },
 };
 
@@ -58,20 +56,16 @@ struct SnapshotList {
     ),
     responses((status = 200, body = SnapshotList), (status = 404, description = "No such dataset"))
 )]
-pub(in crate::http) async fn list(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["before", "limit"])?;
+pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["before", "limit"])?;
+    let Incoming { state, params, .. } = &request;
     let before = params.number("before", 1)?.unwrap_or(u64::MAX);
     let limit = params.number("limit", 1)?.unwrap_or(PAGE);
     if limit > PAGE {
         let detail = format!("`limit` is {limit}; at most {PAGE} snapshots fit in one answer, `next` leads on.");
         return Err(Problem::new(Kind::InvalidParameter, detail));
     }
-    let id = published::dataset(&state, path.get("dataset")).await?;
+    let id = request.dataset().await?;
     let mut numbers = state.store.snapshots(&id).await?;
     numbers.retain(|number| *number < before);
     numbers.sort_unstable_by(|a, b| b.cmp(a));
@@ -79,7 +73,7 @@ pub(in crate::http) async fn list(
     numbers.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let manifests: Vec<_> = stream::iter(numbers)
         .map(|number| {
-            let (state, id) = (&state, &id);
+            let id = &id;
             async move { state.store.manifest(id, number).await }
         })
         .buffered(AT_ONCE)
@@ -101,7 +95,7 @@ pub(in crate::http) async fn list(
         .collect();
     let last = snapshots.last().map(|last| last.snapshot).filter(|_| more);
     let next = last.map(|last| state.url(&format!("/v1/datasets/{id}/snapshots?before={last}&limit={limit}")));
-    let mut response = answer::json(&SnapshotList { snapshots, next: next.clone() }, CachePolicy::Current, &headers)?;
+    let mut response = request.json(&SnapshotList { snapshots, next: next.clone() }, CachePolicy::Current)?;
     if let Some(next) = next {
         link(&mut response, &next, "next");
     }
@@ -169,13 +163,9 @@ struct Provenance {
     ),
     responses((status = 200, body = Provenance), (status = 404, description = "No such snapshot"))
 )]
-pub(in crate::http) async fn one(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["offset", "limit"])?;
+pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["offset", "limit"])?;
+    let Incoming { state, params, path, .. } = &request;
     let offset = params.number("offset", 0)?.unwrap_or(0);
     let limit = params.number("limit", 1)?.unwrap_or(SOURCES);
     if limit > SOURCES {
@@ -183,7 +173,7 @@ pub(in crate::http) async fn one(
             format!("`limit` is {limit}; at most {SOURCES} upstream files fit in one answer, `next` leads on.");
         return Err(Problem::new(Kind::InvalidParameter, detail));
     }
-    let published = published::snapshot(&state, path.get("dataset"), Some(path.get("snapshot"))).await?;
+    let published = published::snapshot(state, path.get("dataset"), Some(path.get("snapshot"))).await?;
     let manifest = &published.manifest;
     let id = &manifest.dataset;
     let url = state.url(&format!("/v1/datasets/{id}/snapshots/{}", manifest.snapshot));
@@ -231,7 +221,7 @@ pub(in crate::http) async fn one(
         bibtex: bibtex(manifest, &url),
         url,
     };
-    let mut response = answer::json(&provenance, CachePolicy::of(published.pinned, false), &headers)?;
+    let mut response = request.json(&provenance, CachePolicy::of(published.pinned, false))?;
     name_snapshot(&mut response, manifest);
     link(&mut response, &manifest.license.url, "license");
     if let Some(next) = next {

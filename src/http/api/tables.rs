@@ -1,20 +1,15 @@
 //! `/v1/datasets/{dataset}/tables/{table}`: a table's columns.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     catalog::{License, snapshot::ColumnBounds},
     http::{
-        answer,
-        api::{data_links, name_snapshot},
-        cache::CachePolicy,
         gate::{self, Access},
-        params::{Params, PathParams},
+        incoming::Incoming,
         problem::Problem,
-        published,
-        state::AppState,
     },
     query::bounds,
 };
@@ -61,18 +56,14 @@ struct TableDetail {
     ),
     responses((status = 200, body = TableDetail), (status = 404, description = "No such table"))
 )]
-pub(in crate::http) async fn one(
-    State(state): State<AppState>,
-    path: PathParams,
-    params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let params = params.only(&["snapshot"])?;
-    let published = published::snapshot(&state, path.get("dataset"), params.get("snapshot")).await?;
+pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem> {
+    request.only(&["snapshot"])?;
+    let published = request.published().await?;
+    let state = &request.state;
     let manifest = &published.manifest;
-    let table = published.table(&state, path.get("table"))?;
+    let table = published.table(state, request.path.get("table"))?;
     let license = manifest.license_of(table);
-    let access = gate::access(&state, license);
+    let access = gate::access(state, license);
     let files = state.store.files(manifest, table).await?;
     let columns = table
         .schema
@@ -105,9 +96,5 @@ pub(in crate::http) async fn one(
         files_url: format!("{base}/files"),
         rejects_url: format!("{base}/rejects"),
     };
-    let policy = CachePolicy::of(published.pinned, gate::is_personal(license));
-    let mut response = answer::json(&detail, policy, &headers)?;
-    name_snapshot(&mut response, manifest);
-    data_links(&mut response, &state, manifest, license, &state.url("/openapi.json"));
-    Ok(response)
+    request.json_of_table(&detail, &published, table, &state.url("/openapi.json"))
 }

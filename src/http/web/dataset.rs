@@ -181,14 +181,14 @@ async fn read(state: &AppState, published: &Published, table: &TableSnapshot) ->
     let slice = Slice::new(&request, &table.schema)?;
     let columns: Vec<OutputColumn> = table.schema.columns.iter().map(OutputColumn::plain).collect();
     let source = published.source(state, table, Rows::Published).await?;
-    let mut scan = Scan::new(source, slice);
-    let mut encoder = Encoder::new(Format::Ndjson, &columns, scan.schema(), Vec::new())?;
+    let mut batches = Scan::new(source, slice).batches();
+    let mut encoder = Encoder::new(Format::Ndjson, &columns, batches.schema(), Vec::new())?;
     let mut lines = Vec::new();
     loop {
-        let (rest, batch) = scan.next_blocking().await;
+        let (rest, batch) = batches.next_blocking().await;
         let (Some(rest), Some(batch)) = (rest, batch?) else { break };
         encoder.push(&batch, &mut lines)?;
-        scan = rest;
+        batches = rest;
     }
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(cells).collect()
 }

@@ -8,6 +8,7 @@ use arrow::{
     datatypes::DataType,
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{OutputColumn, cell};
@@ -100,19 +101,6 @@ fn has_float(kind: &ColumnType) -> bool {
     }
 }
 
-/// What stands before the rows.
-#[derive(Debug, Serialize)]
-pub struct Head<'a> {
-    /// Dataset.
-    pub dataset: &'a str,
-    /// Table.
-    pub table: &'a str,
-    /// Snapshot.
-    pub snapshot: u64,
-    /// Columns.
-    pub columns: Vec<AnswerColumn>,
-}
-
 /// How many rows match, and how sure that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RowCount {
@@ -148,11 +136,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Writes everything up to the rows.
-    pub fn begin(head: &Head<'_>, columns: &[OutputColumn], truncate: bool, out: &mut Vec<u8>) -> Self {
-        let mut text = serde_json::to_vec(head).unwrap_or_default();
-        text.pop();
-        out.extend_from_slice(&text);
+    /// Writes everything up to the rows: `head` (what the rows are of), then the columns.
+    pub fn begin(head: &Map<String, Value>, columns: &[OutputColumn], truncate: bool, out: &mut Vec<u8>) -> Self {
+        out.push(b'{');
+        for (name, value) in head {
+            cell::string(out, name);
+            out.push(b':');
+            out.extend_from_slice(&serde_json::to_vec(value).unwrap_or_default());
+            out.push(b',');
+        }
+        let shown: Vec<AnswerColumn> = columns.iter().map(AnswerColumn::from).collect();
+        out.extend_from_slice(b"\"columns\":");
+        out.extend_from_slice(&serde_json::to_vec(&shown).unwrap_or_default());
         out.extend_from_slice(b",\"rows\":[");
         let names = columns.iter().map(|column| column.name.clone()).collect();
         Self { keys: keys(columns), names, truncate, rows: 0, truncated: Vec::new() }

@@ -133,12 +133,8 @@ fn answered(batch: &RecordBatch, schema: &TableSchema, truncate: bool, wide: boo
             ..OutputColumn::plain(column)
         })
         .collect();
-    let head = answer::Head {
-        dataset: "d",
-        table: "t",
-        snapshot: 3,
-        columns: columns.iter().map(answer::AnswerColumn::from).collect(),
-    };
+    let head = [("dataset", json!("d")), ("table", json!("t")), ("snapshot", json!(3))];
+    let head = head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut out = Vec::new();
     let mut rows = answer::Answer::begin(&head, &columns, truncate, &mut out);
     rows.push(batch, &mut out);

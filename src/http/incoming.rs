@@ -1,0 +1,123 @@
+//! A request as handlers see it: names out of the path, parameters out of the query or the body, checked on the way.
+//!
+//! Every handler begins with one of the questions here, so that what is asked for is found, permitted and refused in one
+//! way: parameters → dataset → snapshot → table → license → files.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, Method},
+    response::Response,
+};
+use serde::Serialize;
+
+use super::{
+    answer,
+    api::{data_links, name_snapshot},
+    cache::CachePolicy,
+    gate,
+    params::{BodyParams, Params, PathParams},
+    problem::Problem,
+    published::{self, Published},
+    state::AppState,
+    subject::Subject,
+};
+use crate::{
+    catalog::{DatasetId, TableSnapshot},
+    query::table::Rows,
+};
+
+/// A request. A POST has its parameters in its JSON body, every other one in its query string.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) state: AppState,
+    pub(super) path: PathParams,
+    pub(super) params: Params,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+}
+
+impl FromRequest<AppState> for Incoming {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let path = PathParams::from_request_parts(&mut parts, state).await?;
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        let params = match method {
+            Method::POST => BodyParams::from_request(Request::from_parts(parts, body), state).await?.0,
+            _ => Params::from_request_parts(&mut parts, state).await?,
+        };
+        Ok(Self { state: state.clone(), path, params, method, headers })
+    }
+}
+
+impl Incoming {
+    /// Refuses parameters that are not among `known`, and any that is given twice.
+    ///
+    /// # Errors
+    /// 400 with the nearest name.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        self.params.only(known)
+    }
+
+    /// The dataset its path names.
+    ///
+    /// # Errors
+    /// 404 with the nearest name.
+    pub(super) async fn dataset(&self) -> Result<DatasetId, Problem> {
+        published::dataset(&self.state, self.path.get("dataset")).await
+    }
+
+    /// The snapshot of that dataset that `snapshot=` means, else the current one.
+    ///
+    /// # Errors
+    /// 404 and 400 with what there is.
+    pub(super) async fn published(&self) -> Result<Published, Problem> {
+        published::snapshot(&self.state, self.path.get("dataset"), self.params.get("snapshot")).await
+    }
+
+    /// The rows, or the rejects, of the table its path names, ready to be read. `what`: the last part of the address.
+    ///
+    /// # Errors
+    /// 404 with the nearest name, 451 where the license allows no public copy.
+    pub(super) async fn subject(&self, what: &'static str, rows: Rows) -> Result<Subject, Problem> {
+        let published = self.published().await?;
+        let table = published.data_table(&self.state, self.path.get("table"))?;
+        Ok(Subject {
+            source: published.source(&self.state, table, rows).await?,
+            license: published.manifest.license_of(table).clone(),
+            table: table.name.clone(),
+            what,
+            published,
+        })
+    }
+
+    /// A small JSON answer about a dataset as a whole.
+    ///
+    /// # Errors
+    /// When it cannot be written, which is ours.
+    pub(super) fn json<T: Serialize>(&self, value: &T, policy: CachePolicy) -> Result<Response, Problem> {
+        answer::json(value, policy, &self.headers)
+    }
+
+    /// A small JSON answer about a table of a snapshot, with the headers and links of its data. `described`: the address
+    /// that says what the answer means.
+    ///
+    /// # Errors
+    /// When it cannot be written, which is ours.
+    pub(super) fn json_of_table<T: Serialize>(
+        &self,
+        value: &T,
+        published: &Published,
+        table: &TableSnapshot,
+        described: &str,
+    ) -> Result<Response, Problem> {
+        let manifest = &published.manifest;
+        let license = manifest.license_of(table);
+        let policy = CachePolicy::of(published.pinned, gate::is_personal(license));
+        let mut response = answer::json(value, policy, &self.headers)?;
+        name_snapshot(&mut response, manifest);
+        data_links(&mut response, &self.state, manifest, license, described);
+        Ok(response)
+    }
+}

@@ -1,0 +1,116 @@
+//! What an answer of rows is about: a table of a snapshot, or its rejects.
+
+use axum::{
+    http::{HeaderValue, Method, header},
+    response::Response,
+};
+
+use super::{
+    api::{data_links, name_snapshot},
+    cache::CachePolicy,
+    deliver::Validity,
+    etag::ETag,
+    gate,
+    incoming::Incoming,
+    params::{Params, query_string},
+    problem::{Kind, Problem},
+    published::Published,
+    state::AppState,
+};
+use crate::{
+    catalog::License,
+    query::{encode::OutputColumn, table::TableSource},
+};
+
+/// Rows of a table, or of its rejects: found, permitted, ready to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) published: Published,
+    pub(super) table: String,
+    /// `rows`, `rejects`, …: the last part of the address.
+    pub(super) what: &'static str,
+    pub(super) license: License,
+    pub(super) source: TableSource,
+}
+
+impl Subject {
+    /// The address that describes the table.
+    pub(super) fn described(&self, state: &AppState) -> String {
+        state.url(&format!("/v1/datasets/{}/tables/{}", self.published.manifest.dataset, self.table))
+    }
+
+    /// The address of these rows, without parameters.
+    pub(super) fn here(&self, state: &AppState) -> String {
+        format!("{}/{}", self.described(state), self.what)
+    }
+
+    /// The files of just this snapshot.
+    pub(super) fn files(&self, state: &AppState) -> String {
+        format!("{}/files?snapshot={}", self.described(state), self.published.manifest.snapshot)
+    }
+
+    /// What decides whether a client has the answer: its address, its snapshot and `query`, the parameters in one
+    /// normal form.
+    pub(super) fn validity(&self, request: &Incoming, query: &[(&str, &str)]) -> Validity {
+        let policy = match request.method {
+            Method::POST => CachePolicy::Never,
+            _ => CachePolicy::of(self.published.pinned, gate::is_personal(&self.license)),
+        };
+        let query = query_string(query.iter().copied());
+        let snapshot = self.published.manifest.snapshot.to_be_bytes();
+        Validity { tag: ETag::of(&[self.here(&request.state).as_bytes(), &snapshot, query.as_bytes()]), policy }
+    }
+
+    /// Adds what every answer about the table carries: its snapshot, and the links to license, description and citation.
+    pub(super) fn describe(&self, response: &mut Response, state: &AppState) {
+        name_snapshot(response, &self.published.manifest);
+        data_links(response, state, &self.published.manifest, &self.license, &self.described(state));
+    }
+
+    /// 304, when the client has the answer.
+    pub(super) fn not_modified(&self, request: &Incoming, validity: &Validity) -> Option<Response> {
+        let mut response = validity.not_modified(request)?;
+        name_snapshot(&mut response, &self.published.manifest);
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+        Some(response)
+    }
+
+    /// These columns of the table as an answer shows them.
+    pub(super) fn columns(&self, positions: &[usize]) -> Vec<OutputColumn> {
+        let table = &self.source.table;
+        let column = |at: &usize| {
+            let column = table.schema.columns.get(*at)?;
+            Some(OutputColumn { wide: table.is_wide(*at), ..OutputColumn::plain(column) })
+        };
+        positions.iter().filter_map(column).collect()
+    }
+
+    /// What a Parquet answer says about itself.
+    pub(super) fn metadata(&self) -> Vec<(String, String)> {
+        let manifest = &self.published.manifest;
+        vec![
+            ("openshelf.dataset".to_owned(), manifest.dataset.clone()),
+            ("openshelf.table".to_owned(), self.table.clone()),
+            ("openshelf.snapshot".to_owned(), manifest.snapshot.to_string()),
+            ("openshelf.license".to_owned(), self.license.id.clone()),
+        ]
+    }
+
+    /// A faulty request is told an address that works: the request as it may have been meant, if `works` says that it
+    /// would, else a plain one.
+    pub(super) fn hint(&self, request: &Incoming, problem: Problem, works: impl Fn(&Params) -> bool) -> Problem {
+        let here = self.here(&request.state);
+        let meant = problem.meant().map(|change| request.params.clone().changed(change));
+        if let Some(meant) = meant.filter(works) {
+            return problem.hint(format!("{here}{}", query_string(meant.iter())));
+        }
+        let hint = match problem.kind() {
+            Kind::LimitTooLarge => format!("{here}?format=ndjson"),
+            Kind::NotAcceptable => format!("{here}?format=json"),
+            Kind::InvalidSelect | Kind::InvalidWhere => self.described(&request.state),
+            Kind::TooMuchToScan => self.files(&request.state),
+            _ => format!("{here}?limit=10"),
+        };
+        problem.or_hint(|| hint)
+    }
+}
