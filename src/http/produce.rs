@@ -107,7 +107,7 @@ impl Producer {
         Ok(Piece { bytes, rest: Rest::More(self) })
     }
 
-    fn finish(self: Box<Self>, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
+    fn finish(self, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
         let scanned = self.batches.budget().read();
         let mut next = None;
         match self.writer {
