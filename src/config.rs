@@ -91,6 +91,42 @@ pub struct ServeSettings {
     pub trusted_proxies: Vec<std::net::IpAddr>,
     /// What one scan may take.
     pub scan: ScanCaps,
+    /// SQL.
+    pub sql: SqlSettings,
+}
+
+/// SQL and whatever else the engine computes.
+#[derive(Debug, Clone)]
+pub struct SqlSettings {
+    /// What one query of somebody without a key may take.
+    pub anonymous: SqlCaps,
+    /// What one query of somebody with a key may take.
+    pub key: SqlCaps,
+    /// Bytes of memory that all queries may hold together.
+    pub memory: u64,
+    /// Queries that run at one time.
+    pub running: usize,
+    /// Queries that wait for their turn; more are told to come back.
+    pub waiting: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Disposable local space for what does not fit in memory.
+    pub scratch: PathBuf,
+}
+
+/// Caps on one query of the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct SqlCaps {
+    /// Longest work, planning included. Time in which the client does not read is not work.
+    pub time: Duration,
+    /// Most bytes of memory that sorting, grouping and joining may hold.
+    pub memory: u64,
+    /// Most bytes of intermediate results on disk.
+    pub spill: u64,
+    /// Most bytes read from the store.
+    pub bytes: u64,
+    /// Most rows of a result.
+    pub rows: u64,
 }
 
 /// Caps on the work for one answer.
@@ -145,6 +181,33 @@ impl ScanCaps {
 impl Default for ScanCaps {
     fn default() -> Self {
         Self { time: Duration::from_secs(30), stream_time: Duration::from_secs(600), bytes: 4_000_000_000 }
+    }
+}
+
+impl SqlCaps {
+    /// What somebody without a key gets.
+    pub fn anonymous() -> Self {
+        Self { time: Duration::from_secs(10), memory: 128 * MIB, spill: GIB, bytes: 4_000_000_000, rows: 10_000_000 }
+    }
+
+    /// What somebody with a key gets.
+    pub fn key() -> Self {
+        Self { time: Duration::from_secs(60), spill: 4 * GIB, bytes: 30_000_000_000, ..Self::anonymous() }
+    }
+}
+
+impl SqlSettings {
+    /// The defaults, over a scratch folder and as many threads as there are cores.
+    pub fn new(scratch: PathBuf) -> Self {
+        Self {
+            anonymous: SqlCaps::anonymous(),
+            key: SqlCaps::key(),
+            memory: 192 * MIB,
+            running: 4,
+            waiting: 32,
+            threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            scratch,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::{IngestSettings, ScanCaps, ServeSettings},
+    config::{IngestSettings, ScanCaps, ServeSettings, SqlSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -259,6 +259,7 @@ impl ServeArguments {
                 stream_time: Duration::from_secs(self.stream_seconds),
                 bytes: self.scan_bytes,
             },
+            sql: SqlSettings::new(std::env::temp_dir().join("openshelf-sql")),
         }
     }
 }

@@ -19,6 +19,15 @@ pub enum OverCap {
     /// Bytes read, or to be read.
     #[error("it takes more than {} of the table's files, the most that one scan may read here", size(*.0))]
     Bytes(u64),
+    /// Memory that sorting, grouping and joining hold.
+    #[error("it takes more than {} of memory, the most that one query may hold here", size(*.0))]
+    Memory(u64),
+    /// Intermediate results on disk.
+    #[error("its intermediate results take more than {}, the most that one query may write here", size(*.0))]
+    Spill(u64),
+    /// Rows of a result.
+    #[error("its result has more than {0} rows, the most that one answer may have here")]
+    Rows(u64),
 }
 
 /// Bytes a reckoning may be wrong by, besides its half: footers and pages are read whole.

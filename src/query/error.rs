@@ -1,10 +1,28 @@
 //! What can go wrong with a slice, by who must act.
 
+use std::sync::Arc;
+
 use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 
-use super::budget::OverCap;
-use crate::store::StoreError;
+use super::budget::{Budget, OverCap};
+use crate::{config::SqlCaps, store::StoreError};
+
+/// DataFusion's message without its prefixes and places in its own source.
+pub(super) fn plain(error: &DataFusionError) -> String {
+    let root = error.find_root();
+    let text = match root {
+        DataFusionError::Plan(text) | DataFusionError::Execution(text) | DataFusionError::NotImplemented(text) => {
+            text.clone()
+        }
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        DataFusionError::SchemaError(error, _) => error.to_string(),
+        other => other.strip_backtrace(),
+    };
+    let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
 
 /// A slice that was asked for wrongly; the text is for the one who asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +79,85 @@ pub enum QueryError {
     /// A task of ours ended early.
     #[error("a scan was cut short: {0}")]
     Cut(String),
+    /// A result has a type that no column here can have.
+    #[error("column `{column}` of the result is of type {kind}, which no format here shows: cast it")]
+    Unshowable {
+        /// The result's column.
+        column: String,
+        /// Its type.
+        kind: String,
+    },
+    /// The engine cannot do what was asked, by a lack of its own.
+    #[error("the engine gave up: {0}")]
+    Engine(DataFusionError),
+    /// The engine's work ended in a way it must not.
+    #[error("the engine's work broke off: {0}")]
+    Broken(String),
 }
 
 impl QueryError {
+    /// A failure of a plan: whose fault it is. Values that cannot be computed (casts, divisions by zero) and what
+    /// cannot be planned are the query's.
+    pub(super) fn of_engine(error: DataFusionError, budget: &Budget, caps: &SqlCaps) -> Self {
+        if let Some(over) = budget.over() {
+            return over.into();
+        }
+        // It travels through Arrow's writer, as text.
+        if error.to_string().contains("max_temp_directory_size") {
+            return OverCap::Spill(caps.spill).into();
+        }
+        let faulty = |message: String| Self::Slice(SliceError::new("query", message));
+        match error {
+            DataFusionError::Context(_, inner) => Self::of_engine(*inner, budget, caps),
+            DataFusionError::Diagnostic(_, inner) => Self::of_engine(*inner, budget, caps),
+            DataFusionError::Collection(several) => match several.into_iter().next() {
+                Some(first) => Self::of_engine(first, budget, caps),
+                None => Self::Broken("no cause was given".to_owned()),
+            },
+            DataFusionError::Shared(shared) => match Arc::try_unwrap(shared) {
+                Ok(inner) => Self::of_engine(inner, budget, caps),
+                Err(shared) => match shared.find_root() {
+                    DataFusionError::ResourcesExhausted(_) => OverCap::Memory(caps.memory).into(),
+                    root @ (DataFusionError::Execution(_) | DataFusionError::ArrowError(..)) => faulty(plain(root)),
+                    root => Self::Broken(root.strip_backtrace()),
+                },
+            },
+            DataFusionError::ResourcesExhausted(_) => OverCap::Memory(caps.memory).into(),
+            DataFusionError::External(source) => match source.downcast::<StoreError>() {
+                Ok(store) => Self::Store(*store),
+                Err(source) => match source.downcast::<DataFusionError>() {
+                    Ok(inner) => Self::of_engine(*inner, budget, caps),
+                    Err(other) => Self::Broken(other.to_string()),
+                },
+            },
+            DataFusionError::ParquetError(error) => match *error {
+                ParquetError::ArrowError(message) => faulty(format!("cannot be computed for some row: {message}")),
+                ParquetError::External(source) => match source.downcast::<StoreError>() {
+                    Ok(store) => Self::Store(*store),
+                    Err(source) => match source.downcast::<DataFusionError>() {
+                        Ok(inner) => Self::of_engine(*inner, budget, caps),
+                        Err(other) => Self::Parquet(ParquetError::External(other)),
+                    },
+                },
+                other => Self::Parquet(other),
+            },
+            DataFusionError::ArrowError(error, text) => match *error {
+                ArrowError::ExternalError(source) => match source.downcast::<DataFusionError>() {
+                    Ok(inner) => Self::of_engine(*inner, budget, caps),
+                    Err(other) => Self::Broken(other.to_string()),
+                },
+                ArrowError::ParquetError(message) => Self::Parquet(ParquetError::General(message)),
+                error => faulty(plain(&DataFusionError::ArrowError(Box::new(error), text))),
+            },
+            error @ (DataFusionError::Plan(_)
+            | DataFusionError::Execution(_)
+            | DataFusionError::NotImplemented(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::SQL(..)) => faulty(plain(&error)),
+            error => Self::Engine(error),
+        }
+    }
+
     /// The request's fault inside a failure of evaluation, such as a cast or a division by zero of the predicate.
     pub fn of_evaluation(self) -> Self {
         match self {

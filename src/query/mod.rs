@@ -8,6 +8,7 @@ pub mod batches;
 pub mod bounds;
 pub mod budget;
 pub mod encode;
+pub mod engine;
 mod error;
 pub mod filters;
 pub mod names;

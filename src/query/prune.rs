@@ -73,6 +73,18 @@ impl Pruner {
     }
 }
 
+/// For each file whether it may hold rows for which `physical`, over `arrow`, is true.
+pub(super) fn files_by(
+    physical: &Arc<dyn PhysicalExpr>,
+    arrow: &SchemaRef,
+    files: &[DataFile],
+    schema: &TableSchema,
+) -> Vec<bool> {
+    compile(physical, arrow)
+        .and_then(|predicate| predicate.prune(&FileStatistics { files, schema }).ok())
+        .unwrap_or_else(|| vec![true; files.len()])
+}
+
 fn compile(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Option<PruningPredicate> {
     let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
     let predicate = builder.try_build(Arc::clone(physical)).ok()?;

@@ -10,7 +10,10 @@ use parquet::{
         async_reader::AsyncFileReader,
     },
     errors::{ParquetError, Result as ParquetResult},
-    file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+    file::{
+        metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+        page_index::column_index::ColumnIndexMetaData,
+    },
 };
 use quick_cache::{Weighter, sync::Cache};
 
@@ -61,10 +64,48 @@ impl Footers {
         let key = reader.key.to_string();
         let metadata = ArrowReaderMetadata::load_async(reader, options)
             .await
+            .and_then(without_bounds_of_floats)
             .map_err(|source| QueryError::File { file: key.clone(), source })?;
         self.0.insert(key, metadata.clone());
         Ok(metadata)
     }
+}
+
+/// Bounds of floating-point columns leave NaN out, which sorts above every number here: whoever prunes by them loses
+/// rows. So nobody gets to see them.
+fn without_bounds_of_floats(metadata: ArrowReaderMetadata) -> ParquetResult<ArrowReaderMetadata> {
+    let is_float = |column: &ColumnChunkMetaData| {
+        use parquet::basic::{LogicalType, Type};
+        let half = matches!(column.column_descr().logical_type_ref(), Some(LogicalType::Float16));
+        half || matches!(column.column_type(), Type::FLOAT | Type::DOUBLE)
+    };
+    let parquet = metadata.metadata();
+    let has_float = parquet.row_groups().first().is_some_and(|group| group.columns().iter().any(is_float));
+    if !has_float {
+        return Ok(metadata);
+    }
+    let mut groups = Vec::with_capacity(parquet.num_row_groups());
+    for group in parquet.row_groups() {
+        let clear = |column: &ColumnChunkMetaData| match is_float(column) {
+            true => column.clone().into_builder().clear_statistics().build(),
+            false => Ok(column.clone()),
+        };
+        let columns = group.columns().iter().map(clear).collect::<ParquetResult<Vec<_>>>()?;
+        groups.push(group.clone().into_builder().set_column_metadata(columns).build()?);
+    }
+    let pages = parquet.column_index().map(|index| {
+        let of_group = |(group, pages): (&RowGroupMetaData, &Vec<ColumnIndexMetaData>)| {
+            let of_column = |(column, pages): (&ColumnChunkMetaData, &ColumnIndexMetaData)| match is_float(column) {
+                true => ColumnIndexMetaData::NONE,
+                false => pages.clone(),
+            };
+            group.columns().iter().zip(pages).map(of_column).collect()
+        };
+        parquet.row_groups().iter().zip(index).map(of_group).collect()
+    });
+    let schema = Arc::clone(metadata.schema());
+    let parquet = parquet.as_ref().clone().into_builder().set_row_groups(groups).set_column_index(pages).build();
+    ArrowReaderMetadata::try_new(Arc::new(parquet), ArrowReaderOptions::new().with_schema(schema))
 }
 
 /// Reads one file; what it takes from the store is paid from the budget of its scan.

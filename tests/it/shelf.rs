@@ -320,6 +320,7 @@ impl TestShelf {
                 limits: false,
                 trusted_proxies: Vec::new(),
                 scan: openshelf::config::ScanCaps::default(),
+                sql: openshelf::config::SqlSettings::new(std::env::temp_dir().join("openshelf-tests")),
             },
             store: Store::in_memory(),
         }

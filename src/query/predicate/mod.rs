@@ -23,7 +23,7 @@ use datafusion::{
 
 use self::functions::SESSION;
 pub use self::functions::{FunctionDoc, documentation as function_documentation};
-use super::SliceError;
+use super::{SliceError, error::plain};
 use crate::catalog::TableSchema;
 
 /// Stack of the thread that parses and plans; only what is used is ever taken from memory.
@@ -156,18 +156,4 @@ impl Predicate {
 
 fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {
     expr.exists(|part| Ok(matches!(part, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Placeholder(_))))
-}
-
-/// DataFusion's message without its prefixes and places in its own source.
-fn plain(error: &DataFusionError) -> String {
-    let root = error.find_root();
-    let text = match root {
-        DataFusionError::Plan(text) | DataFusionError::Execution(text) | DataFusionError::NotImplemented(text) => {
-            text.clone()
-        }
-        DataFusionError::ArrowError(error, _) => error.to_string(),
-        other => other.strip_backtrace(),
-    };
-    let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
