@@ -12,6 +12,7 @@ pub mod engine;
 mod error;
 pub mod filters;
 pub mod names;
+mod pages;
 pub mod predicate;
 pub mod progress;
 pub mod prune;

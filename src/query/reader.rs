@@ -17,57 +17,92 @@ use parquet::{
 };
 use quick_cache::{Weighter, sync::Cache};
 
-use super::{QueryError, budget::Budget};
+use super::{
+    QueryError,
+    budget::Budget,
+    pages::{self, PageCache, PageCounts},
+};
 use crate::{catalog::DataFile, store::Store};
 
 /// Bytes of decoded footers kept.
 const METADATA_CACHE: u64 = 256 << 20;
 /// Bytes read from the end of a file at first: footer and page index of most files.
 const FOOTER: usize = 256 << 10;
+/// Bytes of decompressed pages kept, unless the settings say otherwise.
+const PAGE_CACHE: u64 = 64 << 20;
 /// Footers kept, about.
 const FOOTERS: usize = 10_000;
 
 #[derive(Clone)]
 struct MemorySize;
 
-impl Weighter<String, ArrowReaderMetadata> for MemorySize {
-    fn weight(&self, key: &String, metadata: &ArrowReaderMetadata) -> u64 {
-        (key.len() + metadata.metadata().memory_size()) as u64
+impl Weighter<String, Arc<Footer>> for MemorySize {
+    fn weight(&self, key: &String, footer: &Arc<Footer>) -> u64 {
+        (key.len() + footer.metadata.metadata().memory_size()) as u64
     }
 }
 
+/// Footer and page index of a file, and what follows from them.
+#[derive(Debug)]
+pub(super) struct Footer {
+    pub(super) metadata: ArrowReaderMetadata,
+    pub(super) layout: pages::Layout,
+}
+
 /// What is known of published files, shared by all scans of a server. Files are immutable, so nothing here goes stale.
-pub struct Footers(Cache<String, ArrowReaderMetadata, MemorySize>);
+pub struct Footers {
+    files: Cache<String, Arc<Footer>, MemorySize>,
+    pub(super) pages: PageCache,
+}
 
 impl std::fmt::Debug for Footers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Footers").field("files", &self.0.len()).finish()
+        f.debug_struct("Footers").field("files", &self.files.len()).finish()
     }
 }
 
 impl Default for Footers {
     fn default() -> Self {
-        Self(Cache::with_weighter(FOOTERS, METADATA_CACHE, MemorySize))
+        Self::new(PAGE_CACHE)
     }
 }
 
 impl Footers {
+    /// Footers, and pages of so many bytes.
+    pub fn new(page_bytes: u64) -> Self {
+        Self { files: Cache::with_weighter(FOOTERS, METADATA_CACHE, MemorySize), pages: PageCache::new(page_bytes) }
+    }
+
+    /// How often decompressed pages were kept when they were wanted.
+    pub fn page_counts(&self) -> PageCounts {
+        self.pages.counts()
+    }
+
     /// The footer and page index of a file.
     ///
     /// # Errors
     /// When the file cannot be read or is no Parquet.
     pub(super) async fn of(&self, reader: &mut FileReader) -> Result<ArrowReaderMetadata, QueryError> {
-        if let Some(known) = self.0.get(reader.key.as_ref()) {
+        Ok(self.footer(reader).await?.metadata.clone())
+    }
+
+    /// The same, with what follows from it. Read once, however many ask at a time.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(super) async fn footer(&self, reader: &FileReader) -> Result<Arc<Footer>, QueryError> {
+        if let Some(known) = self.files.get(reader.key.as_ref()) {
             return Ok(known);
         }
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let key = reader.key.to_string();
-        let metadata = ArrowReaderMetadata::load_async(reader, options)
-            .await
-            .and_then(without_bounds_of_floats)
-            .map_err(|source| QueryError::File { file: key.clone(), source })?;
-        self.0.insert(key, metadata.clone());
-        Ok(metadata)
+        let read = async {
+            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+            let metadata = ArrowReaderMetadata::load_async(&mut reader.clone(), options)
+                .await
+                .and_then(without_bounds_of_floats)
+                .map_err(|source| QueryError::File { file: reader.key.to_string(), source })?;
+            Ok(Arc::new(Footer { layout: pages::Layout::new(&metadata), metadata }))
+        };
+        self.files.get_or_insert_async(reader.key.as_ref(), read).await
     }
 }
 
@@ -120,6 +155,17 @@ pub(super) struct FileReader {
 impl FileReader {
     pub(super) fn new(store: &Store, file: &DataFile, budget: &Budget) -> Self {
         Self { store: store.clone(), key: file.key.as_str().into(), bytes: file.bytes, budget: budget.clone() }
+    }
+
+    /// These ranges, in the order asked for. From a disk they are read on the calling thread.
+    pub(super) async fn pieces(&self, ranges: &[Range<u64>]) -> ParquetResult<Vec<Bytes>> {
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.may_read(ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum())?;
+        let pieces = self.store.pieces(&self.key, ranges).await.map_err(external)?;
+        self.budget.count(pieces.iter().map(|piece| piece.len() as u64).sum());
+        Ok(pieces)
     }
 
     fn may_read(&self, bytes: u64) -> ParquetResult<()> {

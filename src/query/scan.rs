@@ -28,7 +28,7 @@ use parquet::{
 };
 
 use super::{
-    QueryError, Slice, SliceError, batches::Batches, budget::Budget, predicate::Predicate, prune::Pruner,
+    QueryError, Slice, SliceError, batches::Batches, budget::Budget, pages, predicate::Predicate, prune::Pruner,
     reader::FileReader, table::TableSource,
 };
 use crate::catalog::DataFile;
@@ -37,6 +37,8 @@ use crate::catalog::DataFile;
 const BATCH_BYTES: u64 = 4 << 20;
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8192;
+/// Rows of a plain slice at most that are read from their pages, by our own reader.
+const PAGED: u64 = 10_000;
 /// Decoded predicate columns kept for the output, per scan.
 const PREDICATE_CACHE: usize = 16 << 20;
 
@@ -210,9 +212,16 @@ impl Scan {
         skip: u64,
     ) -> Result<Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>, QueryError> {
         let Some(file) = self.source.table.files.get(at) else { return Ok(None) };
-        let mut reader = FileReader::new(&self.source.store, file, &self.budget);
-        let metadata = self.source.footers.of(&mut reader).await?;
+        let reader = FileReader::new(&self.source.store, file, &self.budget);
+        let footer = self.source.footers.footer(&reader).await?;
+        let metadata = footer.metadata.clone();
         let mask = mask(&metadata, &self.output);
+        if let (None, Some(left)) = (&self.pruner, self.left.filter(|left| *left <= PAGED)) {
+            let rows = skip..file.rows.min(skip.saturating_add(left));
+            let (output, footers) = (Arc::clone(&self.output), Arc::clone(&self.source.footers));
+            let most = batch_rows(&metadata, &mask);
+            return Ok(Some((file.key.clone(), pages::stream(reader, footers, footer, output, rows, most))));
+        }
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
             .with_projection(mask.clone())
             .with_max_predicate_cache_size(PREDICATE_CACHE);

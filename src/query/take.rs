@@ -1,24 +1,16 @@
 //! Rows by their physical numbers: what an order, a sample or a search found is read here, and only here.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, UInt64Array},
     compute::{concat_batches, take_record_batch},
 };
-use futures::TryStreamExt;
-use parquet::arrow::{
-    ParquetRecordBatchStreamBuilder,
-    arrow_reader::{RowSelection, RowSelector},
-};
 
-use super::{
-    QueryError,
-    budget::Budget,
-    reader::FileReader,
-    scan::{adapt, mask},
-    table::TableSource,
-};
+use super::{QueryError, budget::Budget, pages, reader::FileReader, table::TableSource};
+
+/// Rows read from a file at once: each may lie in pages of its own.
+const AT_ONCE: usize = 256;
 
 /// These rows of a snapshot, in the order asked for; a number may come twice. Decodes on the calling thread.
 ///
@@ -43,34 +35,33 @@ pub async fn take(
         let (here, further) = rest.split_at(rest.partition_point(|row| *row < end));
         rest = further;
         let Some(data) = source.table.files.get(file) else { break };
-        let mut reader = FileReader::new(&source.store, data, budget);
-        let metadata = source.footers.of(&mut reader).await?;
-        let failed = |error| QueryError::File { file: data.key.clone(), source: error };
-        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
-            .with_projection(mask(&metadata, &output))
-            .with_row_selection(selection(here, start))
-            .build()
-            .map_err(failed)?;
-        for batch in stream.try_collect::<Vec<_>>().await.map_err(failed)? {
-            batches.push(adapt(&batch, &output)?);
+        let reader = FileReader::new(&source.store, data, budget);
+        let footer = source.footers.footer(&reader).await?;
+        for some in here.chunks(AT_ONCE) {
+            let batch = pages::read(&reader, &source.footers, &footer, &output, &ranges(some, start)).await;
+            batches.push(batch.map_err(|error| QueryError::File { file: data.key.clone(), source: error })?);
         }
     }
-    let read = concat_batches(&output, &batches)?;
+    let read = match batches.as_slice() {
+        [one] => one.clone(),
+        several => concat_batches(&output, several)?,
+    };
+    if rows == sorted {
+        return Ok(read);
+    }
     let places: UInt64Array =
         rows.iter().filter_map(|row| sorted.binary_search(row).ok()).map(|place| place as u64).collect();
     Ok(take_record_batch(&read, &places)?)
 }
 
-/// Selects sorted rows of a file that begins at row `start`.
-fn selection(rows: &[u64], start: u64) -> RowSelection {
-    let mut selectors = Vec::new();
-    let mut next = start;
-    for row in rows {
-        if *row > next {
-            selectors.push(RowSelector::skip((*row - next) as usize));
+/// Sorted rows of a file that begins at row `start`, as ranges in it.
+fn ranges(rows: &[u64], start: u64) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for row in rows.iter().map(|row| row - start) {
+        match ranges.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => ranges.push(row..row + 1),
         }
-        selectors.push(RowSelector::select(1));
-        next = row + 1;
     }
-    RowSelection::from(selectors)
+    ranges
 }

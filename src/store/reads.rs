@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Seek, SeekFrom},
     ops::Range,
+    os::unix::fs::FileExt,
 };
 
 use bytes::Bytes;
@@ -72,6 +73,43 @@ impl Store {
             return Ok(read);
         }
         coalesce_ranges(ranges, |range| self.read(&path, range), GAP).await
+    }
+
+    /// As [`Self::ranges`], but from a local disk on the calling thread, for callers that may block: a hop to another
+    /// thread takes longer than a few pages. What lies side by side is read at once.
+    ///
+    /// # Errors
+    /// As [`Store::range`].
+    pub async fn pieces(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let Some(disk) = &self.0.disk else { return self.ranges(key, ranges).await };
+        let path = key::parse(key)?;
+        let name = on_disk(disk, &path)?;
+        let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => StoreError::NotFound { path: path.to_string() },
+            _ => StoreError::from_io(&name, "read it", &error),
+        })?;
+        let mut pieces = Vec::with_capacity(ranges.len());
+        let mut rest = ranges;
+        while let Some(first) = rest.first() {
+            let mut end = first.end;
+            let more = rest.iter().skip(1).take_while(|next| {
+                let adjoins = next.start == end && next.end >= next.start;
+                end = if adjoins { next.end } else { end };
+                adjoins
+            });
+            let (together, further) = rest.split_at(1 + more.count());
+            rest = further;
+            let length = end.checked_sub(first.start).ok_or_else(|| backwards(&path, first))?;
+            let length = usize::try_from(length).map_err(|_| short(&path, first, first.start))?;
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, first.start).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => short(&path, &(first.start..end), first.start),
+                _ => StoreError::from_io(&name, "read it", &error),
+            })?;
+            let mut bytes = Bytes::from(bytes);
+            pieces.extend(together.iter().map(|range| bytes.split_to((range.end - range.start) as usize)));
+        }
+        Ok(pieces)
     }
 
     /// A stretch of an object as a stream. It ends with an error, not early, when the object is shorter.
