@@ -1,5 +1,7 @@
 //! What this reader makes of a file is held against what the `parquet` crate makes of it.
 
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, reason = "tests; ranges of rows are meant")]
+
 use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 use arrow::{
@@ -14,7 +16,10 @@ use arrow::{
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
-    file::properties::{WriterProperties, WriterVersion},
+    file::{
+        metadata::{ColumnChunkMetaData, RowGroupMetaData},
+        properties::{WriterProperties, WriterVersion},
+    },
 };
 use proptest::prelude::*;
 
@@ -232,8 +237,8 @@ proptest! {
             // The footer as it was written, the pages not.
             let whole = stored(&bytes, sheet.rows, None).await;
             let footer = footers.footer(&whole).await.unwrap();
-            let pages = footer.metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
-            let end = pages.map(|chunk| chunk.byte_range()).map(|(begin, length)| begin + length).max().unwrap_or(4) as usize;
+            let pages = footer.metadata.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+            let end = pages.map(ColumnChunkMetaData::byte_range).map(|(begin, length)| begin + length).max().unwrap_or(4) as usize;
             for (at, bits) in hits {
                 bytes[4 + at % (end - 3)] ^= bits;
             }
