@@ -19,6 +19,7 @@ pub mod prune;
 pub mod reader;
 pub mod scan;
 mod slice;
+pub mod statistics;
 pub mod table;
 pub mod take;
 

@@ -10,7 +10,10 @@ mod parquet;
 #[cfg(test)]
 mod tests;
 
-use ::arrow::{array::RecordBatch, datatypes::SchemaRef};
+use ::arrow::{
+    array::{Array, RecordBatch},
+    datatypes::SchemaRef,
+};
 
 use super::QueryError;
 use crate::catalog::{Column, ColumnType, TableSchema};
@@ -136,6 +139,13 @@ impl Encoder {
             Self::Parquet(file) => file.finish(out),
         }
     }
+}
+
+/// One value as JSON answers show it; `wide` makes integers text.
+pub fn value(array: &dyn Array, row: usize, wide: bool) -> serde_json::Value {
+    let mut text = Vec::new();
+    cell::json(&mut text, array, row, wide);
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// A batch as NDJSON, int64 as numbers: the form of golden rows.
