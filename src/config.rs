@@ -93,6 +93,19 @@ pub struct ServeSettings {
     pub scan: ScanCaps,
     /// SQL.
     pub sql: SqlSettings,
+    /// Statistics and search.
+    pub derived: DerivedSettings,
+}
+
+/// What is made from snapshots behind the answers: statistics, search indexes.
+#[derive(Debug, Clone)]
+pub struct DerivedSettings {
+    /// Disposable local space for search indexes in use.
+    pub cache: PathBuf,
+    /// Bytes of it, about.
+    pub cache_bytes: u64,
+    /// How long an answer waits for what is not made yet, before it says so.
+    pub patience: Duration,
 }
 
 /// SQL and whatever else the engine computes.
@@ -181,6 +194,13 @@ impl ScanCaps {
 impl Default for ScanCaps {
     fn default() -> Self {
         Self { time: Duration::from_secs(30), stream_time: Duration::from_secs(600), bytes: 4_000_000_000 }
+    }
+}
+
+impl DerivedSettings {
+    /// The defaults, over a cache folder.
+    pub fn new(cache: PathBuf) -> Self {
+        Self { cache, cache_bytes: 10_000_000_000, patience: Duration::from_millis(400) }
     }
 }
 

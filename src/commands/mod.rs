@@ -21,7 +21,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::{IngestSettings, ScanCaps, ServeSettings, SqlSettings},
+    config::{DerivedSettings, IngestSettings, ScanCaps, ServeSettings, SqlSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -190,6 +190,12 @@ struct ServeArguments {
     /// Bytes one query may read from the store
     #[arg(long, env = "OPENSHELF_SCAN_BYTES", default_value_t = 4_000_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     scan_bytes: u64,
+    /// Disposable local space for search indexes in use
+    #[arg(long, env = "OPENSHELF_CACHE", default_value = "cache")]
+    cache: PathBuf,
+    /// Bytes of it, about
+    #[arg(long, env = "OPENSHELF_CACHE_BYTES", default_value_t = 10_000_000_000)]
+    cache_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -260,6 +266,7 @@ impl ServeArguments {
                 bytes: self.scan_bytes,
             },
             sql: SqlSettings::new(std::env::temp_dir().join("openshelf-sql")),
+            derived: DerivedSettings { cache_bytes: self.cache_bytes, ..DerivedSettings::new(self.cache.clone()) },
         }
     }
 }

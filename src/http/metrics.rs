@@ -37,6 +37,8 @@ pub(super) struct Metrics {
     pub(super) scanned: Counter,
     pub(super) broken: Counter,
     pub(super) connections: Gauge,
+    working: Gauge,
+    waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -47,7 +49,7 @@ impl Default for Metrics {
         let duration: Histograms = Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 17)));
         let sent = Family::default();
         let (rows, scanned, broken) = (Counter::default(), Counter::default(), Counter::default());
-        let connections = Gauge::default();
+        let (connections, working, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("requests", "Requests answered", requests.clone());
         registry.register_with_unit(
             "request_duration",
@@ -60,7 +62,9 @@ impl Default for Metrics {
         registry.register_with_unit("scanned", "Bytes read from the store for rows", Unit::Bytes, scanned.clone());
         registry.register("broken_answers", "Answers cut off by an error after their first byte", broken.clone());
         registry.register("connections", "Open connections", connections.clone());
-        Self { registry, requests, duration, sent, rows, scanned, broken, connections }
+        registry.register("background_working", "Statistics and search indexes being made", working.clone());
+        registry.register("background_waiting", "Statistics and search indexes waiting to be made", waiting.clone());
+        Self { registry, requests, duration, sent, rows, scanned, broken, connections, working, waiting }
     }
 }
 
@@ -71,6 +75,12 @@ impl Metrics {
         self.requests.get_or_create(labels).inc();
         self.duration.get_or_create(&route).observe(seconds);
         self.sent.get_or_create(&route).inc_by(bytes);
+    }
+
+    /// Notes how much background work there is.
+    pub(super) fn background(&self, (working, waiting): (usize, usize)) {
+        self.working.set(i64::try_from(working).unwrap_or(i64::MAX));
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// The text of `/metrics`.

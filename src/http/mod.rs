@@ -6,7 +6,6 @@
 
 mod answer;
 mod api;
-#[allow(dead_code, reason = "its first users land next")]
 mod background;
 mod cache;
 mod connection;
@@ -26,6 +25,7 @@ mod published;
 mod router;
 mod server;
 mod state;
+mod statistics;
 mod subject;
 mod target;
 mod web;

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
-use super::{background::Background, listing::Listing, metrics::Metrics};
+use super::{background::Background, listing::Listing, metrics::Metrics, statistics::Known};
 use crate::{
     config::ServeSettings,
     query::{reader::Footers, table::Tables},
@@ -33,6 +33,7 @@ pub(super) struct Inner {
     pub(super) decoders: Arc<Semaphore>,
     /// Work that no answer waits for.
     pub(super) background: Background,
+    pub(super) statistics: Known,
     pub(super) clock: Clock,
     /// Whether personal datasets may be served.
     pub(super) serves_personal: bool,
@@ -63,6 +64,7 @@ impl AppState {
             metrics: Metrics::default(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
             background: Background::default(),
+            statistics: Known::default(),
             clock,
             requests: AtomicU64::default(),
         }))

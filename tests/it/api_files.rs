@@ -187,6 +187,7 @@ async fn personal_data_is_served_on_ones_own_machine_only() {
         (table["access"].clone(), table["columns"][0]["statistics"].clone()),
         (json!("metadata-only"), json!(null))
     );
+    assert_eq!(table["statistics_state"], "withheld");
     for path in [
         "/v1/datasets/films/tables/titles/rows",
         "/v1/datasets/films/tables/titles/rows?snapshot=1&format=csv",

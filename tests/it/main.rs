@@ -5,6 +5,7 @@ mod api_files;
 mod api_http;
 mod api_pages;
 mod api_rows;
+mod api_statistics;
 mod architecture;
 mod cli;
 mod clients;

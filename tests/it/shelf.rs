@@ -6,7 +6,7 @@
 //! ```
 #![allow(dead_code, reason = "what one test module has no use for, the next one has")]
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, json::ReaderBuilder};
 use chrono::{DateTime, TimeZone, Utc};
@@ -15,7 +15,7 @@ use openshelf::{
         Column, DataFile, DatasetId, DatasetInfo, License, Manifest, Redistribution, TableId, TableSchema,
         TableSnapshot, rejects,
     },
-    config::{EncodeSettings, ServeSettings},
+    config::{DerivedSettings, EncodeSettings, ServeSettings},
     ingest::{
         definition::grammar::OnDuplicate,
         encode::{Encoder, TableShape},
@@ -251,6 +251,7 @@ pub(crate) struct Builder {
     snapshots: Vec<TestSnapshot>,
     settings: ServeSettings,
     store: Store,
+    cache: tempfile::TempDir,
 }
 
 impl Builder {
@@ -296,6 +297,7 @@ impl Builder {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             stop: Some(stop),
             server,
+            _cache: self.cache,
         }
     }
 }
@@ -307,10 +309,12 @@ pub(crate) struct TestShelf {
     pub(crate) client: reqwest::Client,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     server: tokio::task::JoinHandle<()>,
+    _cache: tempfile::TempDir,
 }
 
 impl TestShelf {
     pub(crate) fn builder() -> Builder {
+        let cache = tempfile::tempdir().unwrap();
         Builder {
             snapshots: Vec::new(),
             settings: ServeSettings {
@@ -321,8 +325,14 @@ impl TestShelf {
                 trusted_proxies: Vec::new(),
                 scan: openshelf::config::ScanCaps::default(),
                 sql: openshelf::config::SqlSettings::new(std::env::temp_dir().join("openshelf-tests")),
+                // Long enough that what is derived from little data is in the first answer.
+                derived: DerivedSettings {
+                    patience: Duration::from_secs(30),
+                    ..DerivedSettings::new(cache.path().into())
+                },
             },
             store: Store::in_memory(),
+            cache,
         }
     }
 

@@ -1,17 +1,22 @@
 //! `/v1/datasets/{dataset}/tables/{table}`: a table's columns.
 
-use axum::response::Response;
+use axum::{
+    http::{HeaderValue, header},
+    response::Response,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    catalog::{License, snapshot::ColumnBounds},
+    catalog::License,
     http::{
+        cache::CachePolicy,
         gate::{self, Access},
         incoming::Incoming,
         problem::Problem,
+        statistics::{self, Completeness, Found},
     },
-    query::bounds,
+    query::{bounds, statistics::ColumnStatistics},
 };
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,8 +28,11 @@ struct ColumnDetail {
     nullable: bool,
     description: String,
     unit: Option<String>,
-    /// Bounds and nulls over the whole table; text bounds may be cut. Null where the data is not served.
-    statistics: Option<ColumnBounds>,
+    /// What its values are like, over the whole table. Bounds and nulls at once; all of it when `statistics_state` is
+    /// `complete`. Null where the data is not served.
+    statistics: Option<ColumnStatistics>,
+    /// Declared for full-text search.
+    search: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +44,9 @@ struct TableDetail {
     license: License,
     access: &'static str,
     columns: Vec<ColumnDetail>,
+    /// Whether the columns' statistics are all there. While they are not, the answer has another entity tag, is not to be
+    /// kept, and `Retry-After` says when to ask again.
+    statistics_state: Completeness,
     primary_key: Vec<String>,
     sort_key: Vec<String>,
     rows: u64,
@@ -44,9 +55,11 @@ struct TableDetail {
     rows_url: String,
     files_url: String,
     rejects_url: String,
+    /// Where columns are declared for full-text search.
+    search_url: Option<String>,
 }
 
-/// A table's columns, keys and counts.
+/// A table's columns with their statistics, keys and counts.
 #[utoipa::path(
     get, path = "/v1/datasets/{dataset}/tables/{table}", tag = "datasets",
     params(
@@ -65,17 +78,29 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
     let license = manifest.license_of(table);
     let access = gate::access(state, license);
     let files = state.store.files(manifest, table).await?;
+    let found = match access {
+        Access::Open => statistics::of(state, &published, table).await?,
+        Access::MetadataOnly => Found::withheld(),
+    };
     let columns = table
         .schema
         .columns
         .iter()
-        .map(|column| ColumnDetail {
+        .enumerate()
+        .map(|(at, column)| ColumnDetail {
             name: column.name.clone(),
             kind: column.kind.to_string(),
             nullable: column.nullable,
             description: column.description.clone(),
             unit: column.unit.clone(),
-            statistics: (access == Access::Open).then(|| bounds::of_table(&files, column)),
+            statistics: (access == Access::Open).then(|| {
+                let bounds = bounds::of_table(&files, column);
+                match found.statistics.as_ref().and_then(|all| all.columns.get(at)) {
+                    Some(all) => all.clone().or_bounds(bounds),
+                    None => bounds.into(),
+                }
+            }),
+            search: column.search,
         })
         .collect();
     let base = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, table.name));
@@ -87,6 +112,7 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
         license: license.clone(),
         access: access.name(),
         columns,
+        statistics_state: found.state,
         primary_key: table.primary_key.clone(),
         sort_key: table.sort_key.clone(),
         rows: table.rows,
@@ -95,6 +121,13 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
         rows_url: format!("{base}/rows"),
         files_url: format!("{base}/files"),
         rejects_url: format!("{base}/rejects"),
+        search_url: table.schema.columns.iter().any(|column| column.search).then(|| format!("{base}/search")),
     };
-    request.json_of_table(&detail, &published, table, &state.url("/openapi.json"))
+    let mut response = request.json_of_table(&detail, &published, table, &state.url("/openapi.json"))?;
+    if let Some(again) = found.again {
+        // Not final, whatever snapshot was asked for.
+        response.headers_mut().insert(header::CACHE_CONTROL, CachePolicy::Never.header());
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(again.as_secs().max(1)));
+    }
+    Ok(response)
 }

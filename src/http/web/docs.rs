@@ -80,6 +80,13 @@ pub(in crate::http) async fn page(
         p .soft { "By Accept: " @for format in Format::ALL { code { (format.media_type()) } " " } }
         h2 id="functions" { "Functions of " code { "where" } }
         (functions())
+        h2 id="statistics" { "Statistics" }
+        p {
+            code { "GET /v1/datasets/{dataset}/tables/{table}" }
+            " tells each column's nulls, different values, extremes, mean, standard deviation, histogram, lengths and most \
+             frequent values, over all rows. They are computed once per snapshot: until " code { "statistics_state" } " is "
+            code { "complete" } " the answer holds nulls and bounds, and " code { "Retry-After" } " says when to ask again."
+        }
         h2 id="files" { "Files" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}/files" }

@@ -7,6 +7,7 @@
 
 mod accumulate;
 mod distinct;
+mod kept;
 mod numbers;
 mod tally;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use self::accumulate::Accumulator;
+pub use self::kept::{kept, make, take_over};
 use super::{QueryError, Slice, SliceRequest, progress::Progress, scan::Scan, table::TableSource};
 use crate::{catalog::snapshot::ColumnBounds, config::ScanCaps};
 
@@ -229,7 +231,7 @@ async fn flow(
 ) -> Result<Vec<(usize, Accumulator)>, QueryError> {
     let mut slice = Slice::new(&SliceRequest::default(), &source.table.schema)?;
     slice.columns = accumulators.iter().map(|(at, _)| *at).collect();
-    let mut scan = Scan::new(source.clone(), slice);
+    let mut scan = Scan::new(source.clone(), slice).batches();
     let runtime = tokio::runtime::Handle::current();
     loop {
         let runtime = runtime.clone();
