@@ -70,7 +70,7 @@ fn hold_frequent<'a>(statistics: &ColumnStatistics, values: impl Iterator<Item =
     match distinct.kind {
         Exactness::Exact => assert_eq!(distinct.value, counts.len() as u64),
         Exactness::Estimate => {
-            assert!((distinct.value as f64 / counts.len() as f64 - 1.0).abs() < 0.03, "{distinct:?}")
+            assert!((distinct.value as f64 / counts.len() as f64 - 1.0).abs() < 0.03, "{distinct:?}");
         }
     }
     let told = statistics.most_frequent.as_ref().expect("frequent values");
