@@ -4,6 +4,7 @@
 
 pub mod column_type;
 pub mod dataset;
+pub mod extract;
 pub mod license;
 pub mod rejects;
 pub mod run;

@@ -7,6 +7,7 @@
 pub mod batches;
 pub mod bounds;
 pub mod budget;
+pub mod changes;
 pub mod encode;
 pub mod engine;
 mod error;

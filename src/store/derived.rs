@@ -234,7 +234,7 @@ impl Store {
         deletes.buffer_unordered(DELETES_AT_ONCE).try_collect::<()>().await
     }
 
-    async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+    pub(super) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
         match self.0.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(StoreError::from_object_store(path, &error)),

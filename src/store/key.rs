@@ -8,6 +8,7 @@
 //! <dataset>/derived/<n>/<table>/<thing>.json          a whole small thing, or the marker of a folder that is whole
 //! <dataset>/derived/<n>/<table>/<thing>/<build>/<file>
 //! <dataset>/runs/<ulid>.json
+//! _openshelf/extracts/…                    see `extracts`
 //! ```
 //! What a license reserves for personal use lies in the same layout under `_personal/`, so that a bucket can be made
 //! public without exposing it.
@@ -16,8 +17,11 @@ use std::fmt;
 
 use object_store::path::Path;
 
-use super::StoreError;
-use crate::catalog::{DatasetId, License, Manifest, Redistribution, TableId, TableSnapshot};
+use super::{
+    StoreError,
+    extracts::{self, Agenda, EXTRACTS, OPENSHELF},
+};
+use crate::catalog::{DatasetId, License, Manifest, Redistribution, TableId, TableSnapshot, extract::ExtractId};
 
 /// The prefix of what a license reserves for personal use.
 const PERSONAL: &str = "_personal";
@@ -128,6 +132,20 @@ pub enum Key {
         /// ULID of the run.
         run: String,
     },
+    /// A file of an extract.
+    ExtractFile {
+        /// The extract.
+        id: ExtractId,
+        /// Its own name, never used before, with `.parquet`.
+        file: String,
+    },
+    /// An entry of a list of extracts.
+    ExtractDue {
+        /// The list.
+        agenda: Agenda,
+        /// Time and extract.
+        name: String,
+    },
 }
 
 /// A table of a snapshot that something is derived from.
@@ -154,11 +172,13 @@ impl Key {
     /// The media type of the object.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::Manifest { .. } | Self::Segment { .. } | Self::Run { .. } | Self::Derived { .. } => {
-                "application/json"
-            }
+            Self::Manifest { .. }
+            | Self::Segment { .. }
+            | Self::Run { .. }
+            | Self::Derived { .. }
+            | Self::ExtractDue { .. } => "application/json",
             Self::DerivedFile { .. } => "application/octet-stream",
-            Self::Data { .. } | Self::Rejects { .. } => "application/vnd.apache.parquet",
+            Self::Data { .. } | Self::Rejects { .. } | Self::ExtractFile { .. } => "application/vnd.apache.parquet",
         }
     }
 
@@ -170,28 +190,33 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Manifest { area, dataset, .. }
-        | Self::Segment { area, dataset, .. }
-        | Self::Data { area, dataset, .. }
-        | Self::Rejects { area, dataset, .. }
-        | Self::Derived { of: DerivedFrom { area, dataset, .. }, .. }
-        | Self::DerivedFile { of: DerivedFrom { area, dataset, .. }, .. }
-        | Self::Run { area, dataset, .. }) = self;
+        let area = match self {
+            Self::Manifest { area, .. }
+            | Self::Segment { area, .. }
+            | Self::Data { area, .. }
+            | Self::Rejects { area, .. }
+            | Self::Run { area, .. } => *area,
+            Self::Derived { of, .. } | Self::DerivedFile { of, .. } => of.area,
+            Self::ExtractFile { id, .. } => extracts::area(id),
+            Self::ExtractDue { .. } => Area::Open,
+        };
         if let Some(folder) = area.folder() {
             write!(f, "{folder}/")?;
         }
         match self {
-            Self::Manifest { snapshot, .. } => write!(f, "{dataset}/manifests/{}", numbered(*snapshot)),
-            Self::Segment { hash, .. } => write!(f, "{dataset}/files/{hash}.json"),
-            Self::Data { table, file, .. } => write!(f, "{dataset}/data/{table}/{file}"),
-            Self::Rejects { table, file, .. } => write!(f, "{dataset}/rejects/{table}/{file}"),
+            Self::Manifest { dataset, snapshot, .. } => write!(f, "{dataset}/manifests/{}", numbered(*snapshot)),
+            Self::Segment { dataset, hash, .. } => write!(f, "{dataset}/files/{hash}.json"),
+            Self::Data { dataset, table, file, .. } => write!(f, "{dataset}/data/{table}/{file}"),
+            Self::Rejects { dataset, table, file, .. } => write!(f, "{dataset}/rejects/{table}/{file}"),
             Self::Derived { of, thing } => {
-                write!(f, "{dataset}/derived/{}/{}/{thing}.json", of.snapshot, of.table)
+                write!(f, "{}/derived/{}/{}/{thing}.json", of.dataset, of.snapshot, of.table)
             }
             Self::DerivedFile { of, thing, build, file } => {
-                write!(f, "{dataset}/derived/{}/{}/{thing}/{build}/{file}", of.snapshot, of.table)
+                write!(f, "{}/derived/{}/{}/{thing}/{build}/{file}", of.dataset, of.snapshot, of.table)
             }
-            Self::Run { run, .. } => write!(f, "{dataset}/runs/{run}.json"),
+            Self::Run { dataset, run, .. } => write!(f, "{dataset}/runs/{run}.json"),
+            Self::ExtractFile { id, file } => write!(f, "{OPENSHELF}/{EXTRACTS}/{id}/{file}"),
+            Self::ExtractDue { agenda, name } => write!(f, "{OPENSHELF}/{EXTRACTS}/{}/{name}.json", agenda.folder()),
         }
     }
 }

@@ -8,11 +8,13 @@
 //! - `segments` are content-addressed pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
 //!   runs.
 //! - `derived` is what was made from a snapshot and can be made again: statistics, search indexes.
+//! - `extracts` are jobs: a log each, their files, and the lists of what is due.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
 
 mod derived;
 mod disk;
 mod error;
+mod extracts;
 mod key;
 mod log;
 mod manifests;
@@ -36,6 +38,7 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 pub use derived::DerivedFolder;
 pub use error::StoreError;
+pub use extracts::{Agenda, Due};
 pub use key::{Area, DerivedFrom, Key};
 pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
