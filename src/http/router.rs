@@ -52,6 +52,7 @@ fn queries() -> OpenApiRouter<AppState> {
         .routes(routes!(api::tables::one))
         .routes(routes!(api::rows::get, api::rows::post))
         .routes(routes!(api::rejects::get, api::rejects::post))
+        .routes(routes!(api::changes::get, api::changes::post))
 }
 
 fn lists() -> OpenApiRouter<AppState> {

@@ -1,6 +1,6 @@
 //! `/v1/datasets/{dataset}/tables/{table}/files`: the whole table as addresses of Parquet files, in one call.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use axum::response::Response;
 use serde::Serialize;
@@ -13,11 +13,13 @@ use crate::{
         incoming::Incoming,
         problem::{Kind, Problem},
         published,
+        state::AppState,
     },
+    query::changes,
 };
 
 #[derive(Debug, Serialize, ToSchema)]
-struct FileEntry {
+pub(super) struct FileEntry {
     url: String,
     s3: String,
     bytes: u64,
@@ -69,15 +71,7 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
     let manifest = &published.manifest;
     let table = published.data_table(state, request.path.get("table"))?;
     let files = state.store.files(manifest, table).await?;
-    let entry = |file: &DataFile| FileEntry {
-        url: state.url(&format!("/data/{}/{}/{}", manifest.dataset, table.name, file.name())),
-        s3: format!("s3://data/{}/{}/{}", manifest.dataset, table.name, file.name()),
-        bytes: file.bytes,
-        rows: file.rows,
-        sha256: file.sha256.clone(),
-        added_in: file.added_in,
-        columns: file.columns.clone(),
-    };
+    let entry = |file: &DataFile| entry(state, &manifest.dataset, &table.name, file);
     let (mut added, mut removed) = (None, None);
     if let Some(since) = since {
         if since > manifest.snapshot {
@@ -93,12 +87,9 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
             }
             None => std::sync::Arc::default(),
         };
-        let missing_in = |these: &[DataFile], those: &[DataFile]| -> Vec<FileEntry> {
-            let known: HashSet<&str> = those.iter().map(|file| file.key.as_str()).collect();
-            these.iter().filter(|file| !known.contains(file.key.as_str())).map(entry).collect()
-        };
-        added = Some(missing_in(&files, &before));
-        removed = Some(missing_in(&before, &files));
+        let (came, went) = changes::difference(&before, &files);
+        added = Some(came.into_iter().map(entry).collect());
+        removed = Some(went.into_iter().map(entry).collect());
     }
     let list = FileList {
         dataset: manifest.dataset.clone(),
@@ -112,4 +103,17 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
     };
     let described = state.url(&format!("/v1/datasets/{}/tables/{}", manifest.dataset, table.name));
     request.json_of_table(&list, &published, table, &described)
+}
+
+/// A file as lists show it.
+pub(super) fn entry(state: &AppState, dataset: &str, table: &str, file: &DataFile) -> FileEntry {
+    FileEntry {
+        url: state.url(&format!("/data/{dataset}/{table}/{}", file.name())),
+        s3: format!("s3://data/{dataset}/{table}/{}", file.name()),
+        bytes: file.bytes,
+        rows: file.rows,
+        sha256: file.sha256.clone(),
+        added_in: file.added_in,
+        columns: file.columns.clone(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The routes for programs, one file per noun.
 
 mod asked;
+pub(super) mod changes;
 pub(super) mod data;
 pub(super) mod datasets;
 pub(super) mod files;

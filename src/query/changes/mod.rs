@@ -72,11 +72,8 @@ impl Step {
     fn differing(&self) -> (Vec<DataFile>, Vec<DataFile>) {
         let files = |state: &Option<State>| state.as_ref().map(|state| Arc::clone(&state.files)).unwrap_or_default();
         let (before, after) = (files(&self.before), files(&self.after));
-        let only = |these: &[DataFile], those: &[DataFile]| {
-            let known: HashSet<&str> = those.iter().map(|file| file.key.as_str()).collect();
-            these.iter().filter(|file| !known.contains(file.key.as_str())).cloned().collect()
-        };
-        (only(&before, &after), only(&after, &before))
+        let (came, went) = difference(&before, &after);
+        (went.into_iter().cloned().collect(), came.into_iter().cloned().collect())
     }
 
     /// Bytes of the files that a comparison reads.
@@ -84,6 +81,15 @@ impl Step {
         let (before, after) = self.differing();
         before.iter().chain(&after).map(|file| file.bytes).sum()
     }
+}
+
+/// Files that came, and files that went, in row order.
+pub fn difference<'a>(before: &'a [DataFile], after: &'a [DataFile]) -> (Vec<&'a DataFile>, Vec<&'a DataFile>) {
+    let missing_in = |these: &'a [DataFile], those: &[DataFile]| -> Vec<&'a DataFile> {
+        let known: HashSet<&str> = those.iter().map(|file| file.key.as_str()).collect();
+        these.iter().filter(|file| !known.contains(file.key.as_str())).collect()
+    };
+    (missing_in(after, before), missing_in(before, after))
 }
 
 /// The columns of a feed: those of the table (one that has the name of ours is left out), then ours.
@@ -115,10 +121,25 @@ pub struct Counts {
     pub removed: u64,
     /// Rows whose values are others now.
     pub changed: u64,
+    /// Rows of the feed that tell of them.
+    pub rows: u64,
+}
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            added: self.added + more.added,
+            removed: self.removed + more.removed,
+            changed: self.changed + more.changed,
+            rows: self.rows + more.rows,
+        }
+    }
 }
 
 /// A feed, ready to be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Changes {
     /// The store.
     pub store: Store,
@@ -199,6 +220,7 @@ impl Changes {
                 if keep.as_ref().is_some_and(|keep| keep.is_null(at) || !keep.value(at)) {
                     continue;
                 }
+                counts.rows += 1;
                 match kind {
                     Kind::Insert => counts.added += 1,
                     Kind::Delete => counts.removed += 1,
