@@ -95,12 +95,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Taken`] when another run has that number, [`StoreError::OutOfOrder`], [`StoreError::Unavailable`].
-    pub async fn put_extract_event(
-        &self,
-        id: &ExtractId,
-        number: u64,
-        event: &ExtractEvent,
-    ) -> Result<(), StoreError> {
+    pub async fn put_extract_event(&self, id: &ExtractId, number: u64, event: &ExtractEvent) -> Result<(), StoreError> {
         let body = serde_json::to_vec(event).map_err(|error| StoreError::corrupt(id, error))?;
         self.extract_log(id).create(&folder(id), number, &event.run, Bytes::from(body)).await
     }

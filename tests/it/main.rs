@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module per theme.
 #![allow(clippy::unwrap_used)]
 
+mod api_changes;
 mod api_files;
 mod api_http;
 mod api_pages;

@@ -39,6 +39,10 @@ pub(crate) struct TestTable {
     rejects: Vec<RecordBatch>,
     license: Option<Redistribution>,
     settings: EncodeSettings,
+    primary_key: Vec<String>,
+    sort_key: Vec<String>,
+    /// Files of an earlier snapshot that this one has, too.
+    kept: Vec<DataFile>,
 }
 
 pub(crate) fn schema(columns: &[(&str, &str)]) -> TableSchema {
@@ -66,7 +70,28 @@ impl TestTable {
             rejects: Vec::new(),
             license: None,
             settings,
+            primary_key: Vec::new(),
+            sort_key: Vec::new(),
+            kept: Vec::new(),
         }
+    }
+
+    /// Columns whose values are unique together.
+    pub(crate) fn primary_key(mut self, columns: &[&str]) -> Self {
+        self.primary_key = columns.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Columns that the rows of each file are sorted by.
+    pub(crate) fn sort_key(mut self, columns: &[&str]) -> Self {
+        self.sort_key = columns.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Files of an earlier snapshot that this one has, too.
+    pub(crate) fn keep(mut self, files: &[DataFile]) -> Self {
+        self.kept.extend_from_slice(files);
+        self
     }
 
     /// Rows that become one file.
@@ -180,7 +205,8 @@ impl TestSnapshot {
     async fn table(&self, store: &Store, id: &DatasetId, table: &TestTable, number: u64) -> TableSnapshot {
         let own = table.license.map(license);
         let area = Area::of(own.as_ref().unwrap_or(&license(self.class)));
-        let files = put(store, area, id, table, &table.schema, &table.batches, number, false).await;
+        let mut files = table.kept.clone();
+        files.extend(put(store, area, id, table, &table.schema, &table.batches, number, false).await);
         let rejects = put(store, area, id, table, &rejects::schema(), &table.rejects, number, true).await;
         TableSnapshot {
             name: table.name.clone(),
@@ -189,8 +215,8 @@ impl TestSnapshot {
             definition: "0".repeat(64),
             source: "test".into(),
             schema: table.schema.clone(),
-            primary_key: Vec::new(),
-            sort_key: Vec::new(),
+            primary_key: table.primary_key.clone(),
+            sort_key: table.sort_key.clone(),
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
@@ -217,7 +243,7 @@ async fn put(
         let shape = TableShape {
             schema,
             primary_key: &[],
-            sort_key: &[],
+            sort_key: if rejects { &[] } else { &table.sort_key },
             on_duplicate: OnDuplicate::First,
             metadata: Vec::new(),
         };
@@ -237,7 +263,7 @@ async fn put(
                 bytes: encoded.bytes,
                 rows: encoded.rows,
                 sha256: encoded.sha256,
-                part: "test".into(),
+                part: format!("test-{number}-{at}"),
                 added_in: number,
                 columns: encoded.columns,
             });

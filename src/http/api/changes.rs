@@ -191,8 +191,11 @@ async fn found(request: &Incoming) -> Result<(Subject, Range), Problem> {
         return Err(Problem::new(Kind::InvalidParameter, detail).hint(hint));
     }
     if newest - from > MOST_STEPS {
-        let detail = format!("From {from} to {newest} are more than {MOST_STEPS} snapshots, the most one answer goes through.");
-        return Err(Problem::new(Kind::InvalidParameter, detail).hint(format!("{here}?from={from}&to={}", from + MOST_STEPS)));
+        let detail =
+            format!("From {from} to {newest} are more than {MOST_STEPS} snapshots, the most one answer goes through.");
+        return Err(
+            Problem::new(Kind::InvalidParameter, detail).hint(format!("{here}?from={from}&to={}", from + MOST_STEPS))
+        );
     }
     let steps = steps(request, &to.manifest, &name, from).await?;
     Ok((subject(request, to, &name, &steps).await?, Range { from, to: newest, steps }))
@@ -246,7 +249,8 @@ async fn subject(request: &Incoming, to: Published, table: &str, steps: &[Step])
 
 fn read(request: &Incoming, subject: &Subject, params: &Params) -> Result<Asked, Problem> {
     if let Some((name, _)) = params.iter().find(|(name, _)| NOT_HERE.contains(name)) {
-        let detail = format!("`{name}` has no meaning here: changes come by snapshot, then by primary key, all of them.");
+        let detail =
+            format!("`{name}` has no meaning here: changes come by snapshot, then by primary key, all of them.");
         return Err(Problem::new(Kind::UnknownParameter, detail));
     }
     for name in RANGE {
@@ -295,8 +299,7 @@ async fn answer(
     } else {
         None
     };
-    let total =
-        |counts: &[(u64, Counts)]| counts.iter().fold(Counts::default(), |sum, (_, more)| sum.plus(*more));
+    let total = |counts: &[(u64, Counts)]| counts.iter().fold(Counts::default(), |sum, (_, more)| sum.plus(*more));
     if let Some((counts, scanned)) = counts.as_ref().filter(|_| alone) {
         let numbers = ChangeNumbers {
             dataset: subject.published.manifest.dataset.clone(),

@@ -87,6 +87,21 @@ pub(in crate::http) async fn page(
              frequent values, over all rows. They are computed once per snapshot: until " code { "statistics_state" } " is "
             code { "complete" } " the answer holds nulls and bounds, and " code { "Retry-After" } " says when to ask again."
         }
+        h2 id="changes" { "Changes" }
+        p {
+            code { "GET /v1/datasets/{dataset}/tables/{table}/changes?from=&to=" }
+            " gives what the snapshots after " code { "from" } " up to " code { "to" } " made of a table, snapshot by snapshot, \
+             then by primary key, as rows with " code { "_change_type" } " (" code { "insert" } ", "
+            code { "update_preimage" } ", " code { "update_postimage" } ", " code { "delete" } ") and "
+            code { "_commit_version" } "; " code { "from=0" } " is the beginning. " code { "select" } ", " code { "where" }
+            ", " code { "limit" } ", " code { "offset" } " and " code { "format" } " work as for rows; "
+            code { "count=exact" } " alone gives the numbers."
+        }
+        p {
+            "Each snapshot is compared with the one before it over the columns both have: NaN equals NaN, null equals null, and \
+             a row that only moved to another file is no change. Rows with one key are paired in their order. Without a \
+             primary key there are changes of files only."
+        }
         h2 id="files" { "Files" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}/files" }

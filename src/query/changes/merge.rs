@@ -280,7 +280,8 @@ fn canonical(array: &ArrayRef) -> ArrayRef {
         DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one64)),
         kind if has_float(kind) => {
             let data = array.to_data();
-            let children = data.child_data().iter().map(|child| canonical(&make_array(child.clone())).to_data()).collect();
+            let children =
+                data.child_data().iter().map(|child| canonical(&make_array(child.clone())).to_data()).collect();
             // Only values changed, so the data stays valid; should it not be, it is compared as it is.
             data.clone().into_builder().child_data(children).build().map_or_else(|_| Arc::clone(array), make_array)
         }

@@ -26,12 +26,7 @@ use self::{
     merge::{Kind, Merge},
     read::Side,
 };
-use super::{
-    QueryError, Slice, SliceError,
-    batches::Batches,
-    budget::Budget,
-    reader::Footers,
-};
+use super::{QueryError, Slice, SliceError, batches::Batches, budget::Budget, reader::Footers};
 use crate::{
     catalog::{Column, ColumnType, DataFile, TableSchema},
     config::ScanCaps,
@@ -156,7 +151,10 @@ pub struct Changes {
 impl Changes {
     /// Whether every step can pair rows.
     pub fn is_keyed(&self) -> bool {
-        self.steps.iter().filter_map(|step| step.after.as_ref().or(step.before.as_ref())).all(|s| !s.primary_key.is_empty())
+        self.steps
+            .iter()
+            .filter_map(|step| step.after.as_ref().or(step.before.as_ref()))
+            .all(|s| !s.primary_key.is_empty())
     }
 
     fn budget(&self) -> Result<Budget, QueryError> {
@@ -302,10 +300,8 @@ impl Feed {
             Some(column.kind.to_arrow())
         };
         // A key's values compare as the newer snapshot types them.
-        let kinds: Vec<Option<DataType>> = key
-            .iter()
-            .map(|name| kind_of(&step.after, name).or_else(|| kind_of(&step.before, name)))
-            .collect();
+        let kinds: Vec<Option<DataType>> =
+            key.iter().map(|name| kind_of(&step.after, name).or_else(|| kind_of(&step.before, name))).collect();
         // Under another key nothing can be paired: all of it went, and all of it came.
         let alike = match (&step.before, &step.after) {
             (Some(before), Some(after)) => {
@@ -316,11 +312,8 @@ impl Feed {
             }
             _ => true,
         };
-        let key: Vec<Field> = key
-            .iter()
-            .zip(kinds)
-            .map(|(name, kind)| Field::new(name, kind.unwrap_or(DataType::Null), true))
-            .collect();
+        let key: Vec<Field> =
+            key.iter().zip(kinds).map(|(name, kind)| Field::new(name, kind.unwrap_or(DataType::Null), true)).collect();
         // Compared are the columns both sides have.
         let has = |state: &Option<State>, field: &Field| {
             state.as_ref().is_none_or(|state| {

@@ -136,8 +136,8 @@ impl Side {
             });
             let runs = runs.collect();
             // The streams hold one batch each, which the cap on their number and size bounds.
-            let reservation = datafusion::execution::memory_pool::MemoryConsumer::new("runs")
-                .register(context.memory_pool());
+            let reservation =
+                datafusion::execution::memory_pool::MemoryConsumer::new("runs").register(context.memory_pool());
             StreamingMergeBuilder::new()
                 .with_streams(runs)
                 .with_schema(Arc::clone(&self.schema))
@@ -161,7 +161,8 @@ impl Side {
 
     /// Rows that hold [`BATCH_BYTES`], by what the files take.
     fn batch_rows(&self) -> usize {
-        let (bytes, rows) = self.files.iter().fold((0, 0), |(bytes, rows), file| (bytes + file.bytes, rows + file.rows));
+        let (bytes, rows) =
+            self.files.iter().fold((0, 0), |(bytes, rows), file| (bytes + file.bytes, rows + file.rows));
         let each = (bytes.saturating_mul(EXPANSION) / rows.max(1)).max(1);
         (BATCH_BYTES / each).clamp(16, BATCH_ROWS) as usize
     }
@@ -176,9 +177,7 @@ impl Side {
         let rows = self.batch_rows();
         let (store, footers, budget) = (self.store.clone(), Arc::clone(&self.footers), self.budget.clone());
         let (schema, own, keys) = (Arc::clone(&self.schema), self.own, self.keys);
-        let wanted = Arc::new(Schema::new(
-            schema.fields().iter().take(own + keys).cloned().collect::<Vec<_>>(),
-        ));
+        let wanted = Arc::new(Schema::new(schema.fields().iter().take(own + keys).cloned().collect::<Vec<_>>()));
         let opened = stream::iter(files).then(move |file| {
             let (store, footers, budget, wanted) = (store.clone(), footers.clone(), budget.clone(), wanted.clone());
             async move {
@@ -224,9 +223,8 @@ fn context(rows: usize) -> Result<TaskContext, QueryError> {
         .with_batch_size(rows)
         .with_target_partitions(1)
         .with_sort_spill_reservation_bytes(MERGE_MEMORY);
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::OsTmpDirectory)
-        .with_max_temp_directory_size(SPILL);
+    let disk =
+        DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(SPILL);
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(SORT_MEMORY)))
         .with_disk_manager_builder(disk)
