@@ -256,7 +256,7 @@ impl Feed {
         let arrow = changes.schema.to_arrow();
         let own = arrow.fields().len().saturating_sub(2);
         let mut wanted: Vec<usize> = slice.columns.clone();
-        wanted.extend(slice.predicate.iter().flat_map(|predicate| predicate.columns()));
+        wanted.extend(slice.predicate.iter().flat_map(super::predicate::Predicate::columns));
         wanted.retain(|at| *at < own);
         wanted.sort_unstable();
         wanted.dedup();
@@ -283,12 +283,12 @@ impl Feed {
                 self.current = None;
             }
             let Some(step) = self.steps.pop_front() else { return Ok(None) };
-            self.current = self.begin(step)?.map(|(snapshot, merge)| (snapshot, merge));
+            self.current = self.begin(&step)?;
         }
     }
 
     /// The comparison of one step; `None` when there is nothing to compare.
-    fn begin(&self, step: Step) -> Result<Option<(u64, Merge)>, QueryError> {
+    fn begin(&self, step: &Step) -> Result<Option<(u64, Merge)>, QueryError> {
         let (before_files, after_files) = step.differing();
         if before_files.is_empty() && after_files.is_empty() {
             return Ok(None);
@@ -379,7 +379,7 @@ impl Cut {
             let mut batch = found.columns(&self.slice.columns, &self.arrow)?;
             if let Some(predicate) = &self.slice.predicate {
                 let narrow = found.columns(predicate.columns(), &self.arrow)?;
-                let keep = predicate.evaluate(&narrow).map_err(of_where)?;
+                let keep = predicate.evaluate(&narrow).map_err(|error| of_where(&error))?;
                 batch = arrow::compute::filter_record_batch(&batch, &keep)?;
             }
             let rows = batch.num_rows() as u64;
@@ -398,6 +398,6 @@ impl Cut {
     }
 }
 
-fn of_where(error: arrow::error::ArrowError) -> QueryError {
+fn of_where(error: &arrow::error::ArrowError) -> QueryError {
     SliceError::new("where", format!("cannot be computed for some row: {error}")).into()
 }
