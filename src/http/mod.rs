@@ -18,6 +18,7 @@ mod limits;
 mod listing;
 mod metrics;
 mod observe;
+mod openapi;
 mod params;
 mod problem;
 mod produce;

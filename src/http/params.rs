@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::time::Duration;
 
 use super::problem::{Instead, Kind, Problem};
@@ -74,7 +74,7 @@ impl Params {
             let text = match value {
                 Value::Null => continue,
                 Value::String(text) => text,
-                Value::Number(number) => number.to_string(),
+                Value::Number(number) => whole(&number).unwrap_or_else(|| number.to_string()),
                 Value::Bool(flag) => u8::from(flag).to_string(),
                 Value::Array(items) if name == "select" => {
                     let item = |item: &Value| {
@@ -191,6 +191,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// A whole number that is written as JSON may write it: `12.0`, `1e3`.
+fn whole(number: &Number) -> Option<String> {
+    let float =
+        number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 2_f64.powi(53))?;
+    Some((float as i64).to_string())
+}
+
 /// Parameters in the JSON body of a POST; the query string must then be empty.
 #[derive(Debug)]
 pub(super) struct BodyParams(pub(super) Params);
@@ -262,5 +269,8 @@ mod tests {
         assert_eq!(params.get("select"), Some("a,\"b c\",-d"));
         assert_eq!(params.get("limit"), Some("5"));
         assert_eq!(params.get("where"), None);
+        let params = Params::of_json(br#"{"a":12.0,"b":1e3,"c":1.5,"d":1e300}"#).expect("parameters");
+        let all: Vec<_> = params.iter().map(|(_, value)| value).collect();
+        assert_eq!(all, ["12", "1000", "1.5", "1e+300"]);
     }
 }

@@ -152,7 +152,7 @@ async fn files_of_older_snapshots_stay_readable_and_changes_are_listed() {
     assert_eq!(pinned["files"].as_array().unwrap().len(), 2);
     let changes = shelf.json(&format!("{FILES}?since=1")).await;
     assert_eq!((changes["added"].as_array().unwrap().len(), changes["removed"].as_array().unwrap().len()), (1, 2));
-    assert_eq!(shelf.problem(&format!("{FILES}?since=3")).await.0, 400);
+    assert_eq!(shelf.problem(&format!("{FILES}?since=3")).await.0, 404);
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ pub(in crate::http) struct Located {
         ("file" = String, Path, description = "A file's name, as the list of files gives it")
     ),
     responses(
-        (status = 200, description = "The file"),
-        (status = 206, description = "The range"),
+        (status = 200, description = "The file", body = [u8], content_type = "application/vnd.apache.parquet"),
+        (status = 206, description = "The range", body = [u8], content_type = "application/vnd.apache.parquet"),
         (status = 304, description = "The client has it"),
         (status = 404, description = "No such file"),
         (status = 412, description = "It is another file"),

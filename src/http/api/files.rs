@@ -74,11 +74,11 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
     let entry = |file: &DataFile| entry(state, &manifest.dataset, &table.name, file);
     let (mut added, mut removed) = (None, None);
     if let Some(since) = since {
+        let old = published::snapshot(state, &manifest.dataset, Some(&since.to_string())).await?;
         if since > manifest.snapshot {
             let detail = format!("`since` is {since}, after snapshot {} that is listed.", manifest.snapshot);
             return Err(Problem::new(Kind::InvalidParameter, detail));
         }
-        let old = published::snapshot(state, &manifest.dataset, Some(&since.to_string())).await?;
         // A table that was not there yet had no files.
         let before = match old.manifest.table(&table.name) {
             Some(table) => {

@@ -26,7 +26,7 @@ struct RunList {
     get, path = "/v1/datasets/{dataset}/runs", tag = "datasets",
     params(
         ("dataset" = String, Path, description = "Dataset"),
-        ("limit" = Option<u64>, Query, description = "At most this many; 50 by default, at most 1000")
+        ("limit" = Option<u64>, Query, description = "At most this many; 50 by default, at most 1000", maximum = 1000)
     ),
     responses((status = 200, body = RunList), (status = 404, description = "No such dataset"))
 )]

@@ -7,11 +7,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::{
     answer,
     cache::CachePolicy,
+    openapi,
     params::Params,
     problem::{Kind, Problem},
     router,
@@ -21,20 +23,34 @@ use crate::http::{
 /// Time the store has to answer before the server counts as not ready.
 const STORE_TIME: Duration = Duration::from_secs(5);
 
-static DOCUMENT: LazyLock<Result<Vec<u8>, String>> =
-    LazyLock::new(|| serde_json::to_vec(&router::document()).map_err(|error| error.to_string()));
+static DOCUMENT: LazyLock<Result<Vec<u8>, serde_json::Error>> =
+    LazyLock::new(|| serde_json::to_vec(&openapi::complete(&router::document())?));
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Alive {
+    /// Always `alive`.
+    status: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Ready {
+    /// Always `ready`.
+    status: &'static str,
+    /// How many are published.
+    datasets: usize,
+}
 
 /// The process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "Alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "Alive", body = Alive)))]
 pub(in crate::http) async fn healthz(params: Params, headers: HeaderMap) -> Result<Response, Problem> {
     params.only(&[])?;
-    answer::json(&json!({"status": "alive"}), CachePolicy::Never, &headers)
+    answer::json(&Alive { status: "alive" }, CachePolicy::Never, &headers)
 }
 
 /// The store answers.
 #[utoipa::path(
     get, path = "/readyz", tag = "server",
-    responses((status = 200, description = "Ready"), (status = 503, description = "The store does not answer"))
+    responses((status = 200, description = "Ready", body = Ready), (status = 503, description = "The store does not answer"))
 )]
 pub(in crate::http) async fn readyz(
     State(state): State<AppState>,
@@ -46,11 +62,11 @@ pub(in crate::http) async fn readyz(
         || Problem::new(Kind::Unavailable, "The store did not answer in time.").header(header::RETRY_AFTER, "5");
     let datasets =
         tokio::time::timeout(STORE_TIME, state.listing.names(&state.store)).await.map_err(|_| not_ready())??;
-    answer::json(&json!({"status": "ready", "datasets": datasets.len()}), CachePolicy::Never, &headers)
+    answer::json(&Ready { status: "ready", datasets: datasets.len() }, CachePolicy::Never, &headers)
 }
 
 /// Counters in the OpenMetrics text form.
-#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, description = "OpenMetrics text")))]
+#[utoipa::path(get, path = "/metrics", tag = "server", responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
 pub(in crate::http) async fn metrics(State(state): State<AppState>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     state.metrics.background(state.background.load());
@@ -62,7 +78,7 @@ pub(in crate::http) async fn metrics(State(state): State<AppState>, params: Para
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1")))]
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(in crate::http) async fn openapi(params: Params, headers: HeaderMap) -> Result<Response, Problem> {
     params.only(&[])?;
     let document = DOCUMENT.as_ref().map_err(Problem::internal)?;

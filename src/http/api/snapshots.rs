@@ -52,7 +52,7 @@ struct SnapshotList {
     params(
         ("dataset" = String, Path, description = "Dataset"),
         ("before" = Option<u64>, Query, description = "Only snapshots older than this number"),
-        ("limit" = Option<u64>, Query, description = "At most this many; 100 by default and at most")
+        ("limit" = Option<u64>, Query, description = "At most this many; 100 by default and at most", maximum = 100)
     ),
     responses((status = 200, body = SnapshotList), (status = 404, description = "No such dataset"))
 )]
@@ -159,7 +159,7 @@ struct Provenance {
         ("dataset" = String, Path, description = "Dataset"),
         ("snapshot" = String, Path, description = "Number, or a UTC date"),
         ("offset" = Option<u64>, Query, description = "Upstream files and gaps to pass over"),
-        ("limit" = Option<u64>, Query, description = "At most this many upstream files, and gaps; 1000 by default and at most")
+        ("limit" = Option<u64>, Query, description = "At most this many upstream files, and gaps; 1000 by default and at most", maximum = 1000)
     ),
     responses((status = 200, body = Provenance), (status = 404, description = "No such snapshot"))
 )]

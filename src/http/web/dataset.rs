@@ -45,7 +45,7 @@ struct Shown<'a> {
 #[utoipa::path(
     get, path = "/datasets/{dataset}", tag = "pages",
     params(("dataset" = String, Path, description = "Dataset")),
-    responses((status = 200, description = "A page"), (status = 404, description = "No such dataset"))
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"), (status = 404, description = "No such dataset"))
 )]
 pub(in crate::http) async fn page(
     State(state): State<AppState>,

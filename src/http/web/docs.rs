@@ -42,7 +42,7 @@ const PARAMETERS: [(&str, &str); 9] = [
 ];
 
 /// How everything is asked for.
-#[utoipa::path(get, path = "/docs", tag = "pages", responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/docs", tag = "pages", responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(in crate::http) async fn page(
     State(state): State<AppState>,
     params: Params,

@@ -16,7 +16,7 @@ use crate::http::{
 #[utoipa::path(
     get, path = "/problems/{code}", tag = "pages",
     params(("code" = String, Path, description = "The last part of a problem's `type`")),
-    responses((status = 200, description = "A page"), (status = 404, description = "No such problem"))
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"), (status = 404, description = "No such problem"))
 )]
 pub(in crate::http) async fn page(
     State(state): State<AppState>,

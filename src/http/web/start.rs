@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The datasets, for people.
-#[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(in crate::http) async fn page(
     State(state): State<AppState>,
     params: Params,

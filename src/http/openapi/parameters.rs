@@ -1,0 +1,137 @@
+//! Parameters that mean the same everywhere, by name, and the bodies that hold them.
+
+use serde_json::{Map, Value, json};
+
+use super::{in_place, name_of};
+use crate::query::{encode::Format, filters};
+
+/// The greatest number any parameter takes.
+const MOST: i64 = i64::MAX;
+
+/// What the values of a parameter are, wherever it occurs.
+fn bounds(name: &str) -> Option<Value> {
+    Some(match name {
+        "offset" | "seed" => json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": MOST}),
+        "limit" | "sample" | "since" | "before" | "from" | "to" => {
+            json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": MOST})
+        }
+        "snapshot" => json!({"anyOf": [
+            {"type": "integer", "format": "int64", "minimum": 1, "maximum": MOST},
+            {"type": "string", "format": "date"},
+        ]}),
+        "format" => json!({"type": "string", "enum": Format::ALL.map(Format::name)}),
+        "count" => json!({"type": "string", "enum": ["none", "estimate", "exact"]}),
+        "truncate" | "dry_run" => json!({"type": "integer", "enum": [0, 1]}),
+        "dataset" | "table" | "select" | "where" | "order_by" | "cursor" => json!({"type": "string", "minLength": 1}),
+        _ => return None,
+    })
+}
+
+/// Bounds the parameters of an operation; a bound in the handler's own annotation stays.
+pub(super) fn bound(operation: &mut Map<String, Value>) {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    for parameter in parameters.iter_mut() {
+        if name_of(parameter).contains("__") {
+            *parameter = conditions();
+            continue;
+        }
+        let own = parameter.get("schema").cloned().unwrap_or_else(|| json!({"type": "string"}));
+        let schema = match bounds(name_of(parameter)) {
+            Some(mut known) => {
+                for bound in ["maximum", "default"] {
+                    if let (Some(value), Some(known)) = (own.get(bound), known.as_object_mut()) {
+                        known.insert(bound.to_owned(), value.clone());
+                    }
+                }
+                known
+            }
+            None => without_null(own),
+        };
+        if let Some(parameter) = parameter.as_object_mut() {
+            parameter.insert("schema".to_owned(), schema);
+        }
+    }
+}
+
+/// An address has no null: what is not there is left out.
+fn without_null(mut schema: Value) -> Value {
+    if let Some(types) = schema.get_mut("type")
+        && let Some(list) = types.as_array_mut()
+    {
+        list.retain(|name| name != "null");
+        if let [only] = list.as_slice() {
+            *types = only.clone();
+        }
+    }
+    schema
+}
+
+/// `{column}__{op}`: any number of parameters whose names are made of a column's and an operation.
+fn conditions() -> Value {
+    json!({
+        "name": "conditions",
+        "in": "query",
+        "description": "Conditions by hand, each a parameter of its own named `{column}__{op}`: joined to `where` by and",
+        "required": false,
+        "style": "form",
+        "explode": true,
+        "schema": conditions_schema(),
+    })
+}
+
+fn conditions_schema() -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": {"pattern": format!("^.+__({})$", filters::OPERATIONS.join("|"))},
+        "additionalProperties": {"type": "string"},
+    })
+}
+
+/// A POST beside a GET that says no more of its body than that it is an object takes the GET's parameters as its keys.
+pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
+    let Some(get) = operations.get("get").and_then(Value::as_object) else { return };
+    let (mut keys, mut conditions) = (Map::new(), json!(false));
+    for parameter in in_place(get, "query") {
+        let schema = parameter.get("schema").cloned().unwrap_or_default();
+        match name_of(parameter) {
+            "conditions" => conditions = json!({"type": ["string", "number", "boolean", "null"]}),
+            name => {
+                keys.insert(name.to_owned(), in_body(name, schema, parameter.get("description")));
+            }
+        }
+    }
+    let names = (conditions != json!(false)).then(|| {
+        let known = keys.keys().map(|name| format!("|^{name}$")).collect::<String>();
+        json!({"pattern": format!("__({})${known}", filters::OPERATIONS.join("|"))})
+    });
+    let mut schema = json!({"type": "object", "properties": keys, "additionalProperties": conditions});
+    if let (Some(names), Some(schema)) = (names, schema.as_object_mut()) {
+        schema.insert("propertyNames".to_owned(), names);
+    }
+    let Some(post) = operations.get_mut("post") else { return };
+    if let Some(body) = post.pointer_mut("/requestBody/content/application~1json/schema")
+        && body.get("$ref").is_none()
+        && body.get("properties").is_none()
+    {
+        *body = schema;
+    }
+}
+
+/// A parameter as a key of a JSON body: numbers may also be text, and null is as good as nothing.
+fn in_body(name: &str, schema: Value, description: Option<&Value>) -> Value {
+    let mut every = vec![json!({"type": "null"})];
+    if name == "select" {
+        every.push(json!({"type": "array", "items": {"type": "string"}, "minItems": 1}));
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("integer") if schema.get("enum").is_some() => {
+            every.push(json!({"enum": [0, 1, "0", "1", false, true]}));
+        }
+        Some("integer") => {
+            every.push(schema);
+            every.push(json!({"type": "string", "pattern": "^[0-9]+$"}));
+        }
+        _ => every.push(schema),
+    }
+    json!({"description": description, "anyOf": every})
+}
