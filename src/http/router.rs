@@ -34,6 +34,8 @@ use super::{
                        Errors are RFC 9457 problems with a hint that works.",
         license(name = "MIT OR Apache-2.0")
     ),
+    // Reached through itself, which utoipa does not follow.
+    components(schemas(crate::query::statistics::FieldStatistics)),
     tags(
         (name = "datasets", description = "What there is"),
         (name = "rows", description = "Slices of tables"),

@@ -26,7 +26,9 @@ pub(super) fn complete(routes: &utoipa::openapi::OpenApi) -> Result<Value, serde
         answers::rows_of_get(operations);
         for (method, operation) in operations {
             let Some(operation) = operation.as_object_mut() else { continue };
-            operation.insert("operationId".to_owned(), operation_id(method, path).into());
+            let is_page = operation.get("tags").is_some_and(|tags| tags.get(0).is_some_and(|tag| tag == "pages"));
+            let of_page = if is_page { "/page" } else { "" };
+            operation.insert("operationId".to_owned(), operation_id(method, &format!("{of_page}{path}")).into());
             answers::common(path, method, operation);
         }
     }
