@@ -71,6 +71,12 @@ impl Budget {
         Self(Arc::new(Account { caps, read: AtomicU64::new(0), clock: Mutex::new(clock) }))
     }
 
+    /// How many still hold it: readers of what works for the scan, and whoever waits for it.
+    #[cfg(test)]
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     fn clock(&self) -> std::sync::MutexGuard<'_, Clock> {
         self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }

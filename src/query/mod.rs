@@ -21,6 +21,7 @@ pub mod reader;
 pub mod scan;
 mod slice;
 pub mod statistics;
+pub mod sql;
 pub mod table;
 pub mod take;
 

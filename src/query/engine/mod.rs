@@ -25,6 +25,7 @@ mod statistics;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -36,7 +37,7 @@ use datafusion::{
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use self::memory::Pool;
+use self::{memory::Pool, watch::Watch};
 pub use self::{running::Running, table::EngineTable};
 use super::{QueryError, budget::Budget, table::TableSource};
 use crate::config::{ScanCaps, SqlCaps, SqlSettings};
@@ -106,6 +107,11 @@ impl Engine {
     }
 }
 
+/// All functions there are, for their documentation.
+pub(super) fn functions() -> SessionState {
+    session::state(1)
+}
+
 /// One query: what it may take, and what it took.
 #[derive(Debug)]
 pub struct Work<'a> {
@@ -115,6 +121,11 @@ pub struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Functions, rules and conventions; no tables.
+    pub(super) fn state(&self) -> SessionState {
+        self.engine.state.clone()
+    }
+
     /// The account of bytes read, shared by all its tables.
     pub fn budget(&self) -> &Budget {
         &self.budget
@@ -183,11 +194,12 @@ impl Work<'_> {
         let context = Arc::new(session::task(&self.engine.state, self.environment()?));
         let failed = |error| QueryError::of_engine(error, &self.budget, &self.caps);
         let threads = self.engine.threads()?.clone();
+        let watch = Arc::new(Watch::default());
         let stream = {
             // Operators spawn on the runtime they are begun on.
             let _inside = threads.enter();
-            execute_stream(plan, context).map_err(failed)?
+            watch::over(plan, &watch).and_then(|plan| execute_stream(plan, context)).map_err(failed)?
         };
-        Ok(Running::new(stream, &threads, self.budget, self.caps))
+        Ok(Running::new(stream, watch, &threads, self.budget, self.caps))
     }
 }

@@ -1,6 +1,6 @@
 //! Results as published columns: every type a plan can give becomes one that tables have, so that all encoders know it.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
@@ -39,6 +39,21 @@ impl Output {
         }
         let columns = TableSchema { columns };
         Ok(Self { schema: columns.to_arrow(), columns })
+    }
+
+    /// The same with names that differ: what comes a second time is called `name_2`, and so on.
+    #[must_use]
+    pub fn with_unique_names(mut self) -> Self {
+        let mut taken: HashSet<String> = HashSet::new();
+        for column in &mut self.columns.columns {
+            let (name, mut number) = (column.name.clone(), 2_u32);
+            while !taken.insert(column.name.clone()) {
+                column.name = format!("{name}_{number}");
+                number += 1;
+            }
+        }
+        self.schema = self.columns.to_arrow();
+        self
     }
 
     /// The schema of converted batches.

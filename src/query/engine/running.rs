@@ -1,10 +1,13 @@
 //! A plan at work: batches come out of it as they are asked for, and dropping it stops it.
 
+use std::sync::Arc;
+
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{error::DataFusionError, physical_plan::SendableRecordBatchStream};
 use futures::StreamExt;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
+use super::watch::Watch;
 use crate::{
     config::SqlCaps,
     query::{
@@ -42,11 +45,24 @@ pub struct Running {
     budget: Budget,
     caps: SqlCaps,
     rows: u64,
+    watch: Arc<Watch>,
     _work: AbortOnDrop<()>,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watch.stop();
+    }
+}
+
 impl Running {
-    pub(super) fn new(mut stream: SendableRecordBatchStream, threads: &Handle, budget: Budget, caps: SqlCaps) -> Self {
+    pub(super) fn new(
+        mut stream: SendableRecordBatchStream,
+        watch: Arc<Watch>,
+        threads: &Handle,
+        budget: Budget,
+        caps: SqlCaps,
+    ) -> Self {
         let schema = stream.schema();
         let (send, batches) = mpsc::channel(AHEAD);
         let work = threads.spawn(async move {
@@ -62,7 +78,7 @@ impl Running {
                 }
             }
         });
-        Self { schema, batches, budget, caps, rows: 0, _work: AbortOnDrop(work) }
+        Self { schema, batches, budget, caps, rows: 0, watch, _work: AbortOnDrop(work) }
     }
 
     /// The schema of its batches.
@@ -85,7 +101,10 @@ impl Running {
             let next = tokio::time::timeout(left, self.batches.recv()).await;
             self.budget.end();
             let batch = match next {
-                Err(_) => return Err(self.budget.time_is_up().into()),
+                Err(_) => {
+                    self.watch.stop();
+                    return Err(self.budget.time_is_up().into());
+                }
                 Ok(None) => return Err(QueryError::Broken("a thread of the engine gave up".to_owned())),
                 Ok(Some(Step::End)) => return Ok(None),
                 Ok(Some(Step::Failed(error))) => return Err(QueryError::of_engine(error, &self.budget, &self.caps)),

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::{
     array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
@@ -160,10 +160,24 @@ async fn nan_is_above_every_number_and_never_pruned() {
 async fn every_cap_ends_a_query() {
     let (engine, source) = (engine(), source(3).await);
     let caps = SqlCaps::anonymous();
+    let crossed = |work: &Work<'_>| {
+        let (left, right) = (frame(work, &source), frame(work, &source));
+        let right = right.select(vec![col("id").alias("other")]).expect("a column");
+        left.join_on(right, datafusion::common::JoinType::Inner, [col("id").not_eq(col("other"))])
+            .and_then(|frame| frame.aggregate(vec![], vec![sum(col("other"))]))
+            .expect("a plan")
+    };
     let over = |result: Result<Vec<RecordBatch>, QueryError>| match result {
         Err(QueryError::OverCap(over)) => over,
         other => panic!("{other:?}"),
     };
+
+    let time = Duration::from_millis(150);
+    let work = engine.begin(&SqlCaps { time, ..caps });
+    let plan = crossed(&work);
+    let begun = std::time::Instant::now();
+    assert_eq!(over(run(work, plan).await), OverCap::Time(time));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 
     let work = engine.begin(&SqlCaps { bytes: 10_000, ..caps });
     let plan = frame(&work, &source);
@@ -187,4 +201,26 @@ async fn what_cannot_be_computed_is_the_querys_fault() {
         Err(QueryError::Slice(error)) => assert!(error.message.to_lowercase().contains("divide by zero"), "{error}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_stops_when_nobody_waits_for_it() {
+    let (engine, source) = (engine(), source(8).await);
+    let work = engine.begin(&SqlCaps::anonymous());
+    let budget = work.budget().clone();
+    let (left, right) = (frame(&work, &source), frame(&work, &source));
+    let right = right.select(vec![col("id").alias("other")]).expect("a column");
+    let plan = left
+        .join_on(right, datafusion::common::JoinType::Inner, [(col("id") * col("other")).not_eq(lit(1_i64))])
+        .and_then(|frame| frame.aggregate(vec![], vec![sum(col("other"))]))
+        .expect("a plan");
+    let running = work.run(plan.into_unoptimized_plan()).await.expect("a plan");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(budget.holders() > 2, "it is at work");
+    drop(running);
+    let begun = std::time::Instant::now();
+    while budget.holders() > 1 && begun.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_millis(200), "{:?} after nobody waited", begun.elapsed());
 }

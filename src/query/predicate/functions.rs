@@ -156,7 +156,7 @@ pub(super) fn is_allowed(name: &str) -> bool {
 }
 
 /// All names.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(in crate::query) fn names() -> impl Iterator<Item = &'static str> {
     ALLOWED.iter().flat_map(|(_, names)| names.iter().copied())
 }
 
@@ -173,7 +173,7 @@ pub fn documentation() -> Vec<(&'static str, Vec<FunctionDoc>)> {
     ALLOWED.iter().map(|(theme, names)| (*theme, names.iter().map(doc).collect())).collect()
 }
 
-fn first_sentence(text: &str) -> String {
+pub(in crate::query) fn first_sentence(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match flat.split_once(". ") {
         Some((first, _)) => format!("{first}."),

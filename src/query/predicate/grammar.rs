@@ -29,16 +29,16 @@ const NESTING: usize = 50;
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) message: String,
+pub(in crate::query) struct Fault {
+    pub(in crate::query) message: String,
     /// From 1; `None` where the parser does not say.
-    pub(super) character: Option<usize>,
+    pub(in crate::query) character: Option<usize>,
     /// The name that was meant, probably: (as written, nearest).
-    pub(super) nearest: Option<(String, String)>,
+    pub(in crate::query) nearest: Option<(String, String)>,
 }
 
 impl Fault {
-    fn at(message: impl Into<String>, character: Option<usize>) -> Self {
+    pub(in crate::query) fn at(message: impl Into<String>, character: Option<usize>) -> Self {
         Self { message: message.into(), character, nearest: None }
     }
 }
@@ -294,14 +294,14 @@ fn binary_operator(op: &BinaryOperator) -> bool {
 }
 
 /// The character (from 1) of a line and column; `None` for nodes without a place.
-fn character(text: &str, place: Location) -> Option<usize> {
+pub(in crate::query) fn character(text: &str, place: Location) -> Option<usize> {
     let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
     let before: usize = text.split_inclusive('\n').take(line).map(|line| line.chars().count()).sum();
     Some(before + usize::try_from(place.column).ok()?)
 }
 
 /// The parser writes the place into its text; it is taken out again, so that faults have one form.
-fn parser_fault(error: &ParserError, text: &str) -> Fault {
+pub(in crate::query) fn parser_fault(error: &ParserError, text: &str) -> Fault {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.as_str(),
         ParserError::RecursionLimitExceeded => "nests too deep",

@@ -23,6 +23,10 @@ use datafusion::{
 
 use self::functions::SESSION;
 pub use self::functions::{FunctionDoc, documentation as function_documentation};
+pub(in crate::query) use self::{
+    functions::{first_sentence, names as function_names},
+    grammar::{Fault, character, parser_fault},
+};
 use super::{SliceError, error::plain};
 use crate::catalog::TableSchema;
 
@@ -51,17 +55,7 @@ impl Predicate {
     /// # Errors
     /// With the character at fault and the nearest name, where there is one.
     pub fn parse(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
-        // Parser and planner recurse with large frames, and the text is foreign: they get a stack that the deepest
-        // expression admitted cannot exhaust, whatever thread asks.
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("where".to_owned()).stack_size(STACK);
-            let planned =
-                thread.spawn_scoped(scope, || Self::parse_here(text, schema)).map(std::thread::ScopedJoinHandle::join);
-            match planned {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) | Err(_) => Err(SliceError::new("where", "cannot be read here; a simpler one may work")),
-            }
-        })
+        on_deep_stack("where", || Self::parse_here(text, schema))
     }
 
     fn parse_here(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
@@ -152,6 +146,21 @@ impl Predicate {
         let narrow = batch.project(&self.columns)?;
         filter_record_batch(batch, &self.evaluate(&narrow)?)
     }
+}
+
+/// Runs what reads foreign text. Parser and planner recurse with large frames: they get a stack that the deepest text
+/// admitted cannot exhaust, whatever thread asks.
+pub(in crate::query) fn on_deep_stack<T: Send>(
+    parameter: &'static str,
+    read: impl FnOnce() -> Result<T, SliceError> + Send,
+) -> Result<T, SliceError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(parameter.to_owned()).stack_size(STACK);
+        match thread.spawn_scoped(scope, read).map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(SliceError::new(parameter, "cannot be read here; a simpler one may work")),
+        }
+    })
 }
 
 fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {

@@ -1,0 +1,282 @@
+//! Which SQL may be said: an allow-list of statements and tables. What is not listed is refused with its place.
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::{
+    ast::{
+        self, Expr, FunctionArguments, ObjectName, ObjectNamePart, SetExpr, Spanned, Statement, TableFactor, Visit,
+        Visitor,
+    },
+    dialect::GenericDialect,
+    keywords::Keyword,
+    parser::Parser,
+    tokenizer::{Token, Tokenizer},
+};
+
+use super::functions;
+use crate::query::{
+    SliceError, names,
+    predicate::{Fault, character, parser_fault},
+};
+
+/// Longest query, in bytes.
+pub(super) const LONGEST: usize = 64 * 1024;
+/// Deepest nesting of parentheses and subqueries, as the parser counts.
+const NESTING: usize = 50;
+/// Operators and words such as AND: a chain of them is as deep as it is long.
+const OPERATORS: usize = 1000;
+/// Tables, joins and set operations.
+const TABLES: usize = 24;
+
+/// A table as a query names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName {
+    /// Dataset, as written.
+    pub dataset: String,
+    /// Table, as written.
+    pub table: String,
+    /// Character of the text it begins at, from 1.
+    pub character: Option<usize>,
+}
+
+/// The query in `text`, and the tables it names, each once.
+pub(super) fn parse(text: &str) -> Result<(ast::Query, Vec<TableName>), SliceError> {
+    read(text).map_err(|fault| said(fault, text))
+}
+
+/// A fault in words, with the text as it may have been meant.
+pub(super) fn said(fault: Fault, text: &str) -> SliceError {
+    let place = fault.character.map_or_else(String::new, |at| format!(" (character {at})"));
+    let instead = fault.nearest.map(|(wrong, right)| text.replacen(&wrong, &right, 1));
+    SliceError::new("query", format!("{}{place}", fault.message)).instead(instead)
+}
+
+fn read(text: &str) -> Result<(ast::Query, Vec<TableName>), Fault> {
+    if text.len() > LONGEST {
+        return Err(Fault::at(format!("is longer than {LONGEST} bytes"), None));
+    }
+    if text.trim().is_empty() {
+        return Err(Fault::at("is empty; it takes one SELECT over `dataset.table`", None));
+    }
+    let dialect = GenericDialect {};
+    let tokens =
+        Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| parser_fault(&error.into(), text))?;
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > OPERATORS {
+        let message = format!("has {operators} operators, more than {OPERATORS}; a long list goes into `in (…)`");
+        return Err(Fault::at(message, None));
+    }
+    let fault = |error| parser_fault(&error, text);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(fault)?;
+    while parser.consume_token(&Token::SemiColon) {}
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        let at = character(text, rest.span.start);
+        return Err(Fault::at(format!("`{}` does not continue the query; one SELECT at a time", rest.token), at));
+    }
+    let Statement::Query(query) = statement else {
+        let word: String = text.split_whitespace().take(1).collect();
+        return Err(Fault::at(format!("only SELECT is answered here, not {}", word.to_uppercase()), Some(1)));
+    };
+    let mut visitor = Check { text, names: Vec::new(), withs: BTreeSet::new(), relations: 0 };
+    if let ControlFlow::Break(fault) = query.visit(&mut visitor) {
+        return Err(fault);
+    }
+    let tables = visitor.tables()?;
+    Ok((*query, tables))
+}
+
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::XOR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::SIMILAR
+                | Keyword::RLIKE
+                | Keyword::REGEXP
+                | Keyword::BETWEEN
+                | Keyword::COLLATE
+                | Keyword::AT
+                | Keyword::DIV
+                | Keyword::OVERLAPS
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::JOIN
+                | Keyword::CASE
+        ),
+        Token::EOF
+        | Token::Number(..)
+        | Token::Char(_)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::Comma
+        | Token::Whitespace(_)
+        | Token::Period
+        | Token::LParen
+        | Token::RParen
+        | Token::SemiColon => false,
+        _ => true,
+    }
+}
+
+struct Check<'a> {
+    text: &'a str,
+    names: Vec<(ObjectName, Option<usize>)>,
+    withs: BTreeSet<String>,
+    relations: usize,
+}
+
+impl Check<'_> {
+    fn refuse<T>(&self, what: &str, node: &impl Spanned) -> ControlFlow<Fault, T> {
+        ControlFlow::Break(Fault::at(what, self.place(node)))
+    }
+
+    fn place(&self, node: &impl Spanned) -> Option<usize> {
+        character(self.text, node.span().start)
+    }
+
+    /// What is named in FROM and is no WITH.
+    fn tables(self) -> Result<Vec<TableName>, Fault> {
+        let mut found: Vec<TableName> = Vec::new();
+        for (name, character) in self.names {
+            let parts: Option<Vec<&str>> =
+                name.0.iter().map(|part| part.as_ident().map(|i| i.value.as_str())).collect();
+            match parts.as_deref() {
+                Some([one]) if self.withs.contains(*one) => {}
+                Some([one]) => {
+                    let message = format!("`{one}` names no table: write `dataset.table`, such as `{one}.{one}`");
+                    return Err(Fault::at(message, character));
+                }
+                Some([dataset, table]) => {
+                    if !found.iter().any(|known| known.dataset == *dataset && known.table == *table) {
+                        found.push(TableName { dataset: (*dataset).into(), table: (*table).into(), character });
+                    }
+                }
+                _ => return Err(Fault::at(format!("`{name}` names no table: write `dataset.table`"), character)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Visitor for Check<'_> {
+    type Break = Fault;
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<Fault> {
+        if let Some(with) = &query.with {
+            if with.recursive {
+                return self.refuse("WITH RECURSIVE is not answered here", query);
+            }
+            self.withs.extend(with.cte_tables.iter().map(|table| table.alias.name.value.clone()));
+        }
+        let plain = query.locks.is_empty()
+            && query.for_clause.is_none()
+            && query.settings.is_none()
+            && query.format_clause.is_none()
+            && query.pipe_operators.is_empty();
+        if !plain {
+            return self.refuse(
+                "a query ends with ORDER BY, LIMIT and OFFSET; locks, settings and formats are not available",
+                query,
+            );
+        }
+        match query.body.as_ref() {
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
+                ControlFlow::Continue(())
+            }
+            _ => self.refuse("only SELECT is answered here", query),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &ast::Select) -> ControlFlow<Fault> {
+        let plain = select.into.is_none()
+            && select.lateral_views.is_empty()
+            && select.prewhere.is_none()
+            && select.connect_by.is_empty()
+            && select.cluster_by.is_empty()
+            && select.distribute_by.is_empty()
+            && select.sort_by.is_empty()
+            && select.top.is_none()
+            && select.value_table_mode.is_none();
+        if plain {
+            return ControlFlow::Continue(());
+        }
+        self.refuse("INTO, TOP, LATERAL VIEW, PREWHERE, CONNECT BY, CLUSTER BY and SORT BY are not available", select)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Fault> {
+        self.relations += 1;
+        if self.relations > TABLES {
+            return self.refuse(&format!("a query takes at most {TABLES} tables and subqueries"), factor);
+        }
+        match factor {
+            TableFactor::Table {
+                name,
+                args: None,
+                with_hints,
+                version: None,
+                partitions,
+                json_path: None,
+                sample: None,
+                index_hints,
+                with_ordinality: false,
+                ..
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
+                self.names.push((name.clone(), self.place(name)));
+                ControlFlow::Continue(())
+            }
+            TableFactor::Table { args: Some(_), .. }
+            | TableFactor::Function { .. }
+            | TableFactor::TableFunction { .. } => {
+                self.refuse("table functions are not available, but UNNEST(list) is", factor)
+            }
+            TableFactor::Derived { sample: None, .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {
+                ControlFlow::Continue(())
+            }
+            _ => self.refuse("FROM takes tables, subqueries, joins and UNNEST(list)", factor),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
+        match expr {
+            Expr::Value(value) => match &value.value {
+                ast::Value::Placeholder(_) => self.refuse("placeholders are not available: write the value", expr),
+                _ => ControlFlow::Continue(()),
+            },
+            Expr::Function(function) => self.function(function, expr),
+            Expr::Lambda(_) => self.refuse("lambdas are not available", expr),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Check<'_> {
+    fn function(&self, function: &ast::Function, expr: &Expr) -> ControlFlow<Fault> {
+        let place = self.place(expr).or_else(|| self.place(&function.name));
+        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+            return ControlFlow::Break(Fault::at("a function has one name", place));
+        };
+        if matches!(function.args, FunctionArguments::Subquery(_)) {
+            return ControlFlow::Break(Fault::at("a function takes expressions, not a query", place));
+        }
+        let lower = name.value.to_lowercase();
+        if functions::is_allowed(&lower) {
+            return ControlFlow::Continue(());
+        }
+        let near = names::nearest(&lower, functions::names());
+        let message = match &near {
+            Some(near) => format!("no function `{lower}` here; did you mean `{near}`?"),
+            None => format!("no function `{lower}` here; `/docs#sql` lists those there are"),
+        };
+        ControlFlow::Break(Fault { message, character: place, nearest: near.map(|near| (name.value.clone(), near)) })
+    }
+}
