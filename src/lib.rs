@@ -10,7 +10,7 @@
 //! - `commands`: the subcommands of the program; the only place that prints
 //! - `http`: the API and the pages; the only user of axum and of status codes
 //! - `ingest`: definition → source → fetch → extract → normalize → encode → publish; the only one that calls out
-//! - `query`: slices, predicates, scans, output encoders; knows no HTTP
+//! - `query`: slices, predicates, scans, SQL, the engine behind it, output encoders; knows no HTTP
 //! - `store`: every object path, manifests, conditional create, reads
 //! - `catalog`: nouns without I/O: dataset, license, schema, snapshot, run
 //! - `config`: settings as plain data

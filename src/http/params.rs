@@ -86,6 +86,15 @@ impl Params {
                     let items: Option<Vec<String>> = items.iter().map(item).collect();
                     items.ok_or_else(|| invalid("`select` is a list of column names.".to_owned()))?.join(",")
                 }
+                Value::Object(pins) if name == "snapshots" => {
+                    let pin = |(dataset, wanted): (String, Value)| match wanted {
+                        Value::String(day) => Some(format!("{dataset}={day}")),
+                        Value::Number(number) => Some(format!("{dataset}={number}")),
+                        _ => None,
+                    };
+                    let pins: Option<Vec<String>> = pins.into_iter().map(pin).collect();
+                    pins.ok_or_else(|| invalid("`snapshots` is an object of numbers or dates.".to_owned()))?.join(",")
+                }
                 _ => return Err(invalid(format!("`{name}` is text or a number."))),
             };
             params.push((name, text));
@@ -122,12 +131,22 @@ impl Params {
         self
     }
 
+    /// Adds one.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     /// These with a change.
     pub(super) fn changed(mut self, change: &Instead) -> Self {
         match change {
             Instead::Value(name, value) => {
                 self.0.retain(|(known, _)| known != name);
                 self.0.push(((*name).to_owned(), value.clone()));
+            }
+            Instead::Word(name, wrong, right) => {
+                for (_, value) in self.0.iter_mut().filter(|(known, _)| known == name) {
+                    *value = value.replacen(wrong.as_str(), right, 1);
+                }
             }
             Instead::Name(wrong, right) => {
                 for (name, _) in self.0.iter_mut().filter(|(name, _)| name == wrong) {

@@ -62,6 +62,12 @@ kinds! {
         "Column names are separated by commas; `-name` leaves a column out; double quotes admit any name. The table's own page lists its columns.";
     InvalidWhere "invalid-where" BAD_REQUEST "`where` is not an expression over this table's columns"
         "The detail says at which character (counted from 1) and names the nearest column or function. Text goes in single quotes, odd column names in double quotes, and `+` in a URL is a space (write %2B for a plus).";
+    InvalidSql "invalid-sql" BAD_REQUEST "`query` is not a SELECT that can be answered here"
+        "One SELECT over `dataset.table` names: joins, WITH, subqueries, windows and UNNEST included; no other statements, table functions or settings. The detail says at which character (counted from 1) and names the nearest table, column or function. Text goes in single quotes, odd names in double quotes, and `+` in a URL is a space (write %2B for a plus).";
+    QueryFailed "query-failed" UNPROCESSABLE_ENTITY "The engine cannot compute this query"
+        "It is a query that may be asked, but the engine gave up on it. A simpler one works: fewer nested parts, other functions, or the same in two steps. The request id in `instance` finds the cause in the server's log.";
+    Busy "busy" SERVICE_UNAVAILABLE "Too many queries at once"
+        "So many queries run at a time, and so many wait; yours was not begun. Try again after the seconds in `Retry-After`. Rows, files and everything else are answered meanwhile.";
     NotBuiltYet "not-built-yet" BAD_REQUEST "This parameter is reserved and not built yet"
         "It is part of the contract and will come; the detail says what works instead today.";
     LimitTooLarge "limit-too-large" BAD_REQUEST "`limit` is more than this format allows"
@@ -115,6 +121,8 @@ kinds! {
 pub(super) enum Instead {
     /// Another value of a parameter.
     Value(&'static str, String),
+    /// Another word inside a parameter's value: the parameter, the word, the right one.
+    Word(&'static str, String, String),
     /// Another name of a parameter.
     Name(String, String),
 }
@@ -250,6 +258,7 @@ impl From<SliceError> for Problem {
         let kind = match error.parameter {
             "where" => Kind::InvalidWhere,
             "select" => Kind::InvalidSelect,
+            "query" => Kind::InvalidSql,
             _ => Kind::InvalidParameter,
         };
         let instead = error.instead.clone().map(|value| Instead::Value(error.parameter, value));
@@ -268,6 +277,13 @@ impl From<QueryError> for Problem {
                     "This query was stopped: {over}. A narrower query works, and so do the table's files, which have no such bound."
                 ),
             ),
+            QueryError::Unshowable { .. } => Self::new(Kind::InvalidSql, error.to_string()),
+            // Whatever it is, another query works: it is told so, and the log tells us.
+            QueryError::Engine(_) | QueryError::Broken(_) => {
+                let mut problem = Self::new(Kind::QueryFailed, Kind::QueryFailed.explanation());
+                problem.0.cause = Some(error.to_string());
+                problem
+            }
             error => Self::internal(error),
         }
     }

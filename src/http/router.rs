@@ -55,6 +55,7 @@ fn queries() -> OpenApiRouter<AppState> {
         .routes(routes!(api::rows::get, api::rows::post))
         .routes(routes!(api::rejects::get, api::rejects::post))
         .routes(routes!(api::changes::get, api::changes::post))
+        .routes(routes!(api::sql::get, api::sql::post))
 }
 
 fn lists() -> OpenApiRouter<AppState> {

@@ -28,7 +28,7 @@ use super::{
     observe, router,
     state::{AppState, Clock},
 };
-use crate::{config::ServeSettings, store::Store};
+use crate::{config::ServeSettings, query::engine::Engine, store::Store};
 
 /// Connections at one time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 4096;
@@ -49,7 +49,7 @@ const HEAD_BYTES: usize = 256 << 10;
 /// Personal datasets are served only when the listener is bound to loopback or the settings allow it.
 ///
 /// # Errors
-/// When the listener has no address. Failures of single connections are logged, and the loop goes on.
+/// When the listener has no address, or there are no threads to be had. Failures of single connections are logged, and the loop goes on.
 pub async fn serve(
     listener: TcpListener,
     store: Store,
@@ -58,7 +58,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let loopback = listener.local_addr()?.ip().to_canonical().is_loopback();
-    let state = AppState::new(store, settings, clock, loopback);
+    let engine = Engine::new(&settings.sql)?;
+    let state = AppState::new(store, settings, engine, clock, loopback);
     let app = router::build(&state);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));

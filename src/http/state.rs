@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{background::Background, listing::Listing, metrics::Metrics, statistics::Known};
 use crate::{
     config::ServeSettings,
-    query::{reader::Footers, table::Tables},
+    query::{engine::Engine, reader::Footers, table::Tables},
     store::Store,
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     /// Work that no answer waits for.
     pub(super) background: Background,
     pub(super) statistics: Known,
+    /// Computes what is more than a slice.
+    pub(super) engine: Engine,
     pub(super) clock: Clock,
     /// Whether personal datasets may be served.
     pub(super) serves_personal: bool,
@@ -51,7 +53,7 @@ impl std::ops::Deref for AppState {
 
 impl AppState {
     /// `loopback`: whether only this machine can connect.
-    pub(super) fn new(store: Store, settings: ServeSettings, clock: Clock, loopback: bool) -> Self {
+    pub(super) fn new(store: Store, settings: ServeSettings, engine: Engine, clock: Clock, loopback: bool) -> Self {
         // Behind a proxy, loopback is how the whole world connects.
         let alone = loopback && settings.trusted_proxies.is_empty();
         Self(Arc::new(Inner {
@@ -65,6 +67,7 @@ impl AppState {
             decoders: Arc::new(Semaphore::new(DECODERS)),
             background: Background::default(),
             statistics: Known::default(),
+            engine,
             clock,
             requests: AtomicU64::default(),
         }))

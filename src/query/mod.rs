@@ -20,8 +20,8 @@ pub mod prune;
 pub mod reader;
 pub mod scan;
 mod slice;
-pub mod statistics;
 pub mod sql;
+pub mod statistics;
 pub mod table;
 pub mod take;
 

@@ -320,7 +320,7 @@ pub(super) fn mask(metadata: &ArrowReaderMetadata, wanted: &SchemaRef) -> Projec
 }
 
 /// Compressed bytes of the columns wanted, and of all.
-fn stored(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> (u64, u64) {
+pub(super) fn stored(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> (u64, u64) {
     let (mut wanted, mut all) = (0_u64, 0_u64);
     for group in metadata.metadata().row_groups() {
         for (leaf, column) in group.columns().iter().enumerate() {

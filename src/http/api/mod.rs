@@ -10,6 +10,7 @@ pub(super) mod rows;
 pub(super) mod runs;
 pub(super) mod server;
 pub(super) mod snapshots;
+pub(super) mod sql;
 pub(super) mod tables;
 
 use axum::{

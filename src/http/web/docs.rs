@@ -13,7 +13,12 @@ use crate::{
         problem::{Kind, Problem},
         state::AppState,
     },
-    query::{encode::Format, filters, predicate},
+    query::{
+        encode::Format,
+        filters,
+        predicate::{self, FunctionDoc},
+        sql,
+    },
 };
 
 /// The parameters of rows: name and meaning.
@@ -79,7 +84,7 @@ pub(in crate::http) async fn page(
         (pairs("Formats", &["format=", "What it is"], Format::ALL.map(|format| (format.name(), note(format)))))
         p .soft { "By Accept: " @for format in Format::ALL { code { (format.media_type()) } " " } }
         h2 id="functions" { "Functions of " code { "where" } }
-        (functions())
+        (functions(predicate::function_documentation()))
         h2 id="statistics" { "Statistics" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}" }
@@ -102,6 +107,7 @@ pub(in crate::http) async fn page(
              a row that only moved to another file is no change. Rows with one key are paired in their order. Without a \
              primary key there are changes of files only."
         }
+        (sql(&state))
         h2 id="files" { "Files" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}/files" }
@@ -158,9 +164,49 @@ fn pairs<const N: usize>(label: &str, head: &[&str; 2], rows: [(&str, &str); N])
     }
 }
 
-fn functions() -> Markup {
+/// The parameters of SQL: name and meaning.
+const SQL_PARAMETERS: [(&str, &str); 6] = [
+    (
+        "query",
+        "One SELECT over `dataset.table` names (`-` may be written `_`; double quotes admit any name): joins, WITH, subqueries, \
+         windows, set operations and UNNEST included. No other statements, table functions or settings.",
+    ),
+    (
+        "snapshots",
+        "`imdb=7,geonames=2026-11-21`; in a POST an object of numbers by dataset. Each dataset is read from one snapshot, \
+         the current one by default.",
+    ),
+    ("format", "As for rows."),
+    ("limit", "Most rows. JSON: 10 000 by default and at most, and `complete` says whether these are all."),
+    ("truncate", "As for rows."),
+    ("dry_run", "`1` says which files and bytes it would read at most, the plan and the caps, without doing it."),
+];
+
+fn sql(state: &AppState) -> Markup {
+    let caps = state.settings.sql.anonymous;
     html! {
-        @for (theme, functions) in predicate::function_documentation() {
+        h2 id="sql" { "SQL" }
+        p {
+            code { "GET /v1/sql?query=" } ", or POST with the same names in a JSON object. The entity tag is made of the query and \
+            of every snapshot it reads, and is checked before anything is computed."
+        }
+        (pairs("Parameters of SQL", &["Parameter", "Meaning"], SQL_PARAMETERS))
+        p {
+            "Nulls sort last both ways unless the query says otherwise; NaN is above every number. Columns of one name are told \
+            apart in the answer: " code { "id" } ", " code { "id_2" } "."
+        }
+        p {
+            "One query works at most " (caps.time.as_secs()) " s, holds at most " (size(caps.memory)) " of memory and "
+            (size(caps.spill)) " on disk, reads at most " (size(caps.bytes)) " and gives at most " (caps.rows) " rows."
+        }
+        h3 { "Functions of SQL" }
+        (functions(sql::documentation()))
+    }
+}
+
+fn functions(themes: Vec<(&'static str, Vec<FunctionDoc>)>) -> Markup {
+    html! {
+        @for (theme, functions) in themes {
             details {
                 summary { (theme) " (" (functions.len()) ")" }
                 div .wide tabindex="0" role="region" aria-label=(theme) {

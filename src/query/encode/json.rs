@@ -123,6 +123,9 @@ pub struct Tail {
     pub truncated: Vec<Cut>,
     /// The seed of a sample.
     pub seed: Option<u64>,
+    /// Whether these are all rows there are, where no address leads to the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
 }
 
 /// The JSON object of a `rows` answer, written as rows come.

@@ -16,8 +16,10 @@
 //! Conventions of every plan: names are taken as written, nulls sort last both ways, text is read as views
 //! ([`output`] turns batches into the types columns are published in).
 
+pub mod cost;
 mod memory;
 pub mod output;
+mod queue;
 mod reader;
 mod running;
 mod session;
@@ -27,7 +29,7 @@ pub mod table;
 mod tests;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use datafusion::{
     error::DataFusionError,
@@ -37,8 +39,8 @@ use datafusion::{
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use self::{memory::Pool, watch::Watch};
-pub use self::{running::Running, table::EngineTable};
+use self::{memory::Pool, queue::Queue, watch::Watch};
+pub use self::{queue::Turn, running::Running, table::EngineTable};
 use super::{QueryError, budget::Budget, table::TableSource};
 use crate::config::{ScanCaps, SqlCaps, SqlSettings};
 
@@ -54,6 +56,7 @@ pub struct Engine {
     state: SessionState,
     memory: Arc<Pool>,
     scratch: PathBuf,
+    queue: Queue,
 }
 
 impl std::fmt::Debug for Engine {
@@ -91,13 +94,19 @@ impl Engine {
             state: session::state(cores),
             memory: Arc::new(Pool::new(settings.memory)),
             scratch: settings.scratch.clone(),
+            queue: Queue::new(settings.running, settings.waiting),
         })
+    }
+
+    /// Waits for a turn among the queries of clients, for as long as `patience`; `None` when there are too many.
+    pub async fn turn(&self, patience: Duration) -> Option<Turn> {
+        self.queue.turn(patience).await
     }
 
     /// Begins one query under these caps.
     pub fn begin(&self, caps: &SqlCaps) -> Work<'_> {
         let scan = ScanCaps { time: caps.time, stream_time: caps.time, bytes: caps.bytes };
-        Work { engine: self, caps: *caps, budget: Budget::new(scan) }
+        Work { engine: self, caps: *caps, budget: Budget::new(scan), turn: None }
     }
 
     /// The threads plans run on; `None` only while the engine is being dropped.
@@ -118,9 +127,17 @@ pub struct Work<'a> {
     engine: &'a Engine,
     caps: SqlCaps,
     budget: Budget,
+    turn: Option<Turn>,
 }
 
 impl Work<'_> {
+    /// The same, which keeps its turn for as long as it runs.
+    #[must_use]
+    pub fn with_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
     /// Functions, rules and conventions; no tables.
     pub(super) fn state(&self) -> SessionState {
         self.engine.state.clone()
@@ -200,6 +217,6 @@ impl Work<'_> {
             let _inside = threads.enter();
             watch::over(plan, &watch).and_then(|plan| execute_stream(plan, context)).map_err(failed)?
         };
-        Ok(Running::new(stream, watch, &threads, self.budget, self.caps))
+        Ok(Running::new(stream, (watch, self.turn), &threads, self.budget, self.caps))
     }
 }

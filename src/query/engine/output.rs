@@ -3,9 +3,16 @@
 use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
     compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
+};
+use datafusion::{
+    common::{ScalarValue, stats::Precision},
+    physical_plan::{
+        ExecutionPlan,
+        statistics::{StatisticsArgs, StatisticsContext},
+    },
 };
 
 use crate::{
@@ -82,6 +89,31 @@ impl Output {
             .collect::<Result<Vec<ArrayRef>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}
+
+/// For each column of a plan whether it is known to have no integers beyond ±2^53, by bounds of what it reads.
+pub fn bounds(plan: &dyn ExecutionPlan) -> Vec<bool> {
+    let known = StatisticsContext::new().compute(plan, &StatisticsArgs::new()).ok();
+    let exact = -(1_i64 << 53)..=(1_i64 << 53);
+    let within = |value: &Precision<ScalarValue>| match value.get_value() {
+        Some(ScalarValue::Int64(Some(value))) => exact.contains(value),
+        _ => false,
+    };
+    let column = |at: usize| {
+        let statistics = known.as_ref()?.column_statistics.get(at)?;
+        Some(within(&statistics.min_value) && within(&statistics.max_value))
+    };
+    (0..plan.schema().fields().len()).map(|at| column(at).unwrap_or_default()).collect()
+}
+
+/// Marks the int64 columns of a batch that have values beyond ±2^53.
+pub fn note_wide(batch: &RecordBatch, wide: &mut [bool]) {
+    let exact = -(1_i64 << 53)..=(1_i64 << 53);
+    for (column, wide) in batch.columns().iter().zip(wide) {
+        if let Some(values) = column.as_primitive_opt::<Int64Type>() {
+            *wide |= values.iter().flatten().any(|value| !exact.contains(&value));
+        }
     }
 }
 

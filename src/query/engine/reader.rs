@@ -19,13 +19,16 @@ use tokio::runtime::Handle;
 use crate::query::{QueryError, budget::Budget, reader::FileReader, table::TableSource};
 
 /// Which file of the table a listed file is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FileAt(pub(super) usize);
+#[derive(Debug, Clone)]
+pub(super) struct FileAt {
+    pub(super) at: usize,
+    pub(super) source: Arc<TableSource>,
+}
 
 /// Opens files of one table.
 #[derive(Debug)]
 pub(super) struct Readers {
-    pub(super) source: TableSource,
+    pub(super) source: Arc<TableSource>,
     pub(super) budget: Budget,
     pub(super) reads: Handle,
 }
@@ -38,11 +41,11 @@ impl ParquetFileReaderFactory for Readers {
         _: Option<usize>,
         _: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let at = file.extension::<FileAt>().and_then(|FileAt(at)| self.source.table.files.get(*at));
+        let at = file.extension::<FileAt>().and_then(|file| self.source.table.files.get(file.at));
         let data = at.ok_or_else(|| DataFusionError::Internal("a file that was not listed".to_owned()))?;
         Ok(Box::new(EngineReader {
             inner: FileReader::new(&self.source.store, data, &self.budget),
-            source: self.source.clone(),
+            source: Arc::clone(&self.source),
             reads: self.reads.clone(),
         }))
     }
@@ -52,7 +55,7 @@ impl ParquetFileReaderFactory for Readers {
 /// as few and as large reads as the reader asks for.
 struct EngineReader {
     inner: FileReader,
-    source: TableSource,
+    source: Arc<TableSource>,
     reads: Handle,
 }
 

@@ -1,13 +1,13 @@
 //! A plan at work: batches come out of it as they are asked for, and dropping it stops it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{error::DataFusionError, physical_plan::SendableRecordBatchStream};
 use futures::StreamExt;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
-use super::watch::Watch;
+use super::{queue::Turn, watch::Watch};
 use crate::{
     config::SqlCaps,
     query::{
@@ -16,6 +16,8 @@ use crate::{
     },
 };
 
+/// Longest time a batch waits to be read.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Batches computed ahead of the reader.
 const AHEAD: usize = 2;
 
@@ -45,6 +47,7 @@ pub struct Running {
     budget: Budget,
     caps: SqlCaps,
     rows: u64,
+    ended: bool,
     watch: Arc<Watch>,
     _work: AbortOnDrop<()>,
 }
@@ -58,7 +61,7 @@ impl Drop for Running {
 impl Running {
     pub(super) fn new(
         mut stream: SendableRecordBatchStream,
-        watch: Arc<Watch>,
+        (watch, turn): (Arc<Watch>, Option<Turn>),
         threads: &Handle,
         budget: Budget,
         caps: SqlCaps,
@@ -66,6 +69,7 @@ impl Running {
         let schema = stream.schema();
         let (send, batches) = mpsc::channel(AHEAD);
         let work = threads.spawn(async move {
+            let _turn = turn;
             loop {
                 let step = match stream.next().await {
                     Some(Ok(batch)) => Step::Batch(batch),
@@ -73,12 +77,14 @@ impl Running {
                     None => Step::End,
                 };
                 let last = !matches!(step, Step::Batch(_));
-                if send.send(step).await.is_err() || last {
+                // Whoever does not read holds memory and a turn that others wait for.
+                let sent = tokio::time::timeout(PATIENCE, send.send(step)).await;
+                if !matches!(sent, Ok(Ok(()))) || last {
                     return;
                 }
             }
         });
-        Self { schema, batches, budget, caps, rows: 0, watch, _work: AbortOnDrop(work) }
+        Self { schema, batches, budget, caps, rows: 0, ended: false, watch, _work: AbortOnDrop(work) }
     }
 
     /// The schema of its batches.
@@ -96,7 +102,7 @@ impl Running {
     /// # Errors
     /// When it takes more than it may, or cannot be computed.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
-        loop {
+        while !self.ended {
             let left = self.budget.begin();
             let next = tokio::time::timeout(left, self.batches.recv()).await;
             self.budget.end();
@@ -106,7 +112,10 @@ impl Running {
                     return Err(self.budget.time_is_up().into());
                 }
                 Ok(None) => return Err(QueryError::Broken("a thread of the engine gave up".to_owned())),
-                Ok(Some(Step::End)) => return Ok(None),
+                Ok(Some(Step::End)) => {
+                    self.ended = true;
+                    return Ok(None);
+                }
                 Ok(Some(Step::Failed(error))) => return Err(QueryError::of_engine(error, &self.budget, &self.caps)),
                 Ok(Some(Step::Batch(batch))) => batch,
             };
@@ -118,5 +127,6 @@ impl Running {
                 return Ok(Some(batch));
             }
         }
+        Ok(None)
     }
 }

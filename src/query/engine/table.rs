@@ -33,7 +33,7 @@ use crate::query::{budget::Budget, prune, table::TableSource};
 /// A table of one snapshot, read on the account of one query.
 #[derive(Debug)]
 pub struct EngineTable {
-    source: TableSource,
+    source: Arc<TableSource>,
     schema: SchemaRef,
     budget: Budget,
     reads: Handle,
@@ -44,7 +44,7 @@ pub struct EngineTable {
 impl EngineTable {
     pub(super) fn new(source: TableSource, budget: Budget, reads: Handle) -> Self {
         let schema = as_views(&source.table.arrow);
-        Self { source, schema, budget, reads, sorted: Vec::new() }
+        Self { source: Arc::new(source), schema, budget, reads, sorted: Vec::new() }
     }
 
     /// Declares that *each file* is sorted by these columns (positions in the schema), ascending, nulls last. Plans use
@@ -92,14 +92,16 @@ impl EngineTable {
         let known = statistics::of_files(table, &self.schema, &chosen, projection, &self.sorted);
         let files = chosen.iter().zip(&known.each).filter_map(|(at, statistics)| {
             let file = table.files.get(*at)?;
-            let listed = PartitionedFile::new(file.key.as_str(), file.bytes).with_extension(FileAt(*at));
+            let listed = PartitionedFile::new(file.key.as_str(), file.bytes)
+                .with_extension(FileAt { at: *at, source: Arc::clone(&self.source) });
             Some(match statistics {
                 Some(statistics) => listed.with_statistics(Arc::clone(statistics)),
                 None => listed,
             })
         });
         let group = FileGroup::new(files.collect());
-        let readers = Readers { source: self.source.clone(), budget: self.budget.clone(), reads: self.reads.clone() };
+        let readers =
+            Readers { source: Arc::clone(&self.source), budget: self.budget.clone(), reads: self.reads.clone() };
         let options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..Default::default() };
         let source = ParquetSource::new(Arc::clone(&self.schema))

@@ -62,11 +62,16 @@ impl Query {
         &self.tables
     }
 
-    /// Plans it over these tables, one for each of [`Self::tables`], on the account of `work`.
+    /// Plans it over these tables, one for each of [`Self::tables`], on the account of `work`; at most `limit` rows.
     ///
     /// # Errors
     /// When a name is not a column, an expression has no type, or the plan does what is not allowed.
-    pub async fn plan(&self, work: &Work<'_>, tables: Vec<TableSource>) -> Result<Planned, QueryError> {
+    pub async fn plan(
+        &self,
+        work: &Work<'_>,
+        tables: Vec<TableSource>,
+        limit: Option<u64>,
+    ) -> Result<Planned, QueryError> {
         let tables = self.tables.iter().cloned().zip(tables.into_iter().map(|source| work.table(source))).collect();
         let planner = plan::Planner::new(work.state(), tables);
         let (text, syntax) = (Arc::clone(&self.text), Arc::clone(&self.syntax));
@@ -74,7 +79,7 @@ impl Query {
             .apart(async move {
                 match planner.plan(&text, syntax.as_ref().clone()) {
                     Err(fault) => Ok(Err(fault)),
-                    Ok(logical) => planner.optimize(logical).await.map(Ok),
+                    Ok(logical) => planner.optimize(logical, limit).await.map(Ok),
                 }
             })
             .await??;

@@ -8,7 +8,7 @@ use datafusion::{
     datasource::provider_as_source,
     execution::session_state::SessionState,
     logical_expr::{
-        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+        AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
     },
     physical_plan::ExecutionPlan,
@@ -73,7 +73,15 @@ impl Planner {
     }
 
     /// The plan as it is run. Optimizers put expressions together, so it is checked again.
-    pub(super) async fn optimize(&self, plan: LogicalPlan) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>)> {
+    pub(super) async fn optimize(
+        &self,
+        plan: LogicalPlan,
+        limit: Option<u64>,
+    ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>)> {
+        let plan = match limit.and_then(|limit| usize::try_from(limit).ok()) {
+            Some(limit) => LogicalPlanBuilder::from(plan).limit(0, Some(limit))?.build()?,
+            None => plan,
+        };
         let optimized = self.state.optimize(&plan)?;
         guard::check(&self.state, &optimized)?;
         let physical = self.state.query_planner().create_physical_plan(&optimized, &self.state).await?;
