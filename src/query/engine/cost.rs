@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use datafusion::{
     datasource::{
-        physical_plan::{FileScanConfig, ParquetSource},
+        physical_plan::{FileGroup, FileScanConfig, ParquetSource},
         source::DataSourceExec,
     },
     physical_plan::ExecutionPlan,
@@ -65,7 +65,7 @@ fn scan(node: &dyn ExecutionPlan) -> Option<Scan<'_>> {
 }
 
 async fn cost(scan: &Scan<'_>, work: &Work<'_>) -> Result<ScanCost, QueryError> {
-    let listed = scan.config.file_groups.iter().flat_map(|group| group.iter());
+    let listed = scan.config.file_groups.iter().flat_map(FileGroup::iter);
     let listed: Vec<&FileAt> = listed.filter_map(|file| file.extension::<FileAt>()).collect();
     let columns = wanted(scan);
     let Some(first) = listed.first() else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    catalog::License,
+    catalog::{DatasetId, License},
     http::{
         params::Params,
         problem::{Instead, Kind, Problem},
@@ -109,11 +109,11 @@ async fn dataset(state: &AppState, name: &TableName) -> Result<String, Problem> 
         Err(_) => {}
     }
     let all = state.listing.names(&state.store).await?;
-    let alike: Vec<&str> = all.iter().map(|id| id.as_str()).filter(|id| is_name_of(&name.dataset, id)).collect();
+    let alike: Vec<&str> = all.iter().map(DatasetId::as_str).filter(|id| is_name_of(&name.dataset, id)).collect();
     match alike.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let near = names::nearest(&name.dataset, all.iter().map(|id| id.as_str()));
+            let near = names::nearest(&name.dataset, all.iter().map(DatasetId::as_str));
             Err(unknown("dataset", &name.dataset, near, name.character))
         }
         several => {
