@@ -24,6 +24,7 @@ mod problem;
 mod produce;
 mod published;
 mod router;
+mod search_index;
 mod server;
 mod state;
 mod statistics;

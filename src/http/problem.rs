@@ -92,6 +92,8 @@ kinds! {
         "`/v1/datasets/{dataset}/snapshots` lists those there are. `snapshot` takes a number, or a UTC date (2026-11-21) for the newest of that day.";
     FileNotFound "file-not-found" NOT_FOUND "There is no such file"
         "`/v1/datasets/{dataset}/tables/{table}/files` lists the files of a snapshot with their addresses.";
+    NotSearchable "not-searchable" NOT_FOUND "This table has no full-text search"
+        "Its definition declares no text column for search. The table's own page says of each column whether it is declared; `where=column ilike '%word%'` looks for words in any text column.";
     RouteNotFound "route-not-found" NOT_FOUND "There is nothing at this address"
         "`/openapi.json` describes every address, `/docs` explains them.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take that method"
@@ -112,6 +114,8 @@ kinds! {
         "`Retry-After` says how many seconds to wait, `RateLimit` what is left. Files and file lists have a far wider allowance of their own: a program that needs a whole table reads its files.";
     Internal "internal" INTERNAL_SERVER_ERROR "Something went wrong on this server"
         "It is not your fault. The request id in `instance` finds it in the server's log.";
+    IndexNotMade "index-not-made" SERVICE_UNAVAILABLE "The search index of this snapshot could not be made"
+        "It is tried again when somebody asks after the seconds in `Retry-After`. Until then `where=column ilike '%word%'` on `rows` looks for words.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The storage behind this server does not answer"
         "Try again after the seconds in `Retry-After`.";
 }

@@ -56,6 +56,7 @@ fn queries() -> OpenApiRouter<AppState> {
         .routes(routes!(api::rejects::get, api::rejects::post))
         .routes(routes!(api::changes::get, api::changes::post))
         .routes(routes!(api::sql::get, api::sql::post))
+        .routes(routes!(api::search::get, api::search::post))
 }
 
 fn lists() -> OpenApiRouter<AppState> {

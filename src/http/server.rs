@@ -95,6 +95,7 @@ pub async fn serve(
     }
     drop(listener);
     state.background.end();
+    state.fetches.end();
     if tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers did not finish within {} s and are cut off", LAST_WORDS.as_secs());
     }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{background::Background, listing::Listing, metrics::Metrics, statistics::Known};
 use crate::{
     config::ServeSettings,
-    query::{engine::Engine, reader::Footers, table::Tables},
+    query::{engine::Engine, reader::Footers, search::Indexes, table::Tables},
     store::Store,
 };
 
@@ -17,6 +17,8 @@ pub type Clock = fn() -> DateTime<Utc>;
 
 /// Batches decoded at one time: more than there are cores only fills memory.
 const DECODERS: usize = 16;
+/// Search indexes copied from the store at one time.
+const FETCHES: usize = 4;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,9 +35,12 @@ pub(super) struct Inner {
     pub(super) decoders: Arc<Semaphore>,
     /// Work that no answer waits for.
     pub(super) background: Background,
+    /// Copies of indexes from the store to here: they never wait for what is made.
+    pub(super) fetches: Background,
     pub(super) statistics: Known,
     /// Computes what is more than a slice.
     pub(super) engine: Engine,
+    pub(super) indexes: Indexes,
     pub(super) clock: Clock,
     /// Whether personal datasets may be served.
     pub(super) serves_personal: bool,
@@ -58,6 +63,7 @@ impl AppState {
         let alone = loopback && settings.trusted_proxies.is_empty();
         Self(Arc::new(Inner {
             serves_personal: settings.allow_personal || alone,
+            indexes: Indexes::new(settings.derived.cache.clone(), settings.derived.cache_bytes),
             store,
             settings,
             footers: Arc::default(),
@@ -66,6 +72,7 @@ impl AppState {
             metrics: Metrics::default(),
             decoders: Arc::new(Semaphore::new(DECODERS)),
             background: Background::default(),
+            fetches: Background::new(FETCHES),
             statistics: Known::default(),
             engine,
             clock,

@@ -79,6 +79,9 @@ pub enum QueryError {
     /// A task of ours ended early.
     #[error("a scan was cut short: {0}")]
     Cut(String),
+    /// A search index cannot be made, opened or read.
+    #[error("the search index: {0}")]
+    Search(String),
     /// A result has a type that no column here can have.
     #[error("column `{column}` of the result is of type {kind}, which no format here shows: cast it")]
     Unshowable {

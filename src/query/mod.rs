@@ -19,6 +19,7 @@ pub mod progress;
 pub mod prune;
 pub mod reader;
 pub mod scan;
+pub mod search;
 mod slice;
 pub mod sql;
 pub mod statistics;

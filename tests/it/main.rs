@@ -6,6 +6,7 @@ mod api_files;
 mod api_http;
 mod api_pages;
 mod api_rows;
+mod api_search;
 mod api_sql;
 mod api_statistics;
 mod architecture;

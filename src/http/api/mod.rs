@@ -8,6 +8,7 @@ pub(super) mod files;
 pub(super) mod rejects;
 pub(super) mod rows;
 pub(super) mod runs;
+pub(super) mod search;
 pub(super) mod server;
 pub(super) mod snapshots;
 pub(super) mod sql;

@@ -46,6 +46,19 @@ const PARAMETERS: [(&str, &str); 9] = [
     ("truncate", "`0` shows JSON cells over 64 KiB whole; otherwise they are cut and listed in `truncated`."),
 ];
 
+/// What a question may hold.
+const QUESTIONS: [(&str, &str); 6] = [
+    (
+        "star wars",
+        "Rows with both words, in any of the columns. Case and accents do not matter; words are not stemmed.",
+    ),
+    ("\"a new hope\"", "These words in a row."),
+    ("star -holiday", "Rows without the second word."),
+    ("wook*", "Words that begin so."),
+    ("title:hope", "The word in that column."),
+    ("ewok OR wookiee", "Either of two; `OR` binds closer than the space that joins words."),
+];
+
 /// How everything is asked for.
 #[utoipa::path(get, path = "/docs", tag = "pages", responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(in crate::http) async fn page(
@@ -85,6 +98,19 @@ pub(in crate::http) async fn page(
         p .soft { "By Accept: " @for format in Format::ALL { code { (format.media_type()) } " " } }
         h2 id="functions" { "Functions of " code { "where" } }
         (functions(predicate::function_documentation()))
+        h2 id="search" { "Search" }
+        p {
+            code { "GET /v1/datasets/{dataset}/tables/{table}/search?q=" }
+            " finds rows by words in the columns declared for it (the table's own answer says which), the best match first, "
+            code { "_score" } " before the other columns. " code { "select" } ", " code { "where" } ", " code { "limit" } ", "
+            code { "offset" } ", " code { "snapshot" } ", " code { "format" } ", " code { "count" } " and "
+            code { "truncate" } " are those of rows; 100 000 rows are ranked at most."
+        }
+        (pairs("Questions", &["q=", "What it finds"], QUESTIONS))
+        p {
+            "The index of a snapshot is built when first asked for. Until then the answer is 202 with how far it is, and "
+            code { "Retry-After" } " says when to ask again."
+        }
         h2 id="statistics" { "Statistics" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}" }
