@@ -312,7 +312,7 @@ async fn every_documented_route_is_there() {
             .replace("{code}", "internal")
             .replace("{file}", &name);
         // What an address cannot be asked without.
-        let needed = [("/v1/sql", "query", "select 1"), ("/changes", "from", "0")];
+        let needed = [("/v1/sql", "query", "select 1"), ("/changes", "from", "0"), ("/search", "q", "film")];
         let needed = needed.iter().find(|(end, ..)| address.ends_with(end));
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["responses"].is_object(), "{path}");

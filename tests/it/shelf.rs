@@ -447,7 +447,7 @@ pub(crate) fn films() -> TestTable {
         json!(row)
     };
     let rows: Vec<Value> = (0..250).map(row).collect();
-    TestTable::new(
+    let mut table = TestTable::new(
         "titles",
         &[
             ("id", "int64"),
@@ -458,10 +458,12 @@ pub(crate) fn films() -> TestTable {
             ("genres", "list<utf8>"),
             ("budget", "decimal(10,2)"),
         ],
-    )
-    .file(&rows[..130])
-    .file(&rows[130..])
-    .reject(&[json!({"source": "u", "position": "line 3", "column": "year", "value": "abc", "reason": "no int32"})])
+    );
+    table.schema.columns[1].search = true;
+    table
+        .file(&rows[..130])
+        .file(&rows[130..])
+        .reject(&[json!({"source": "u", "position": "line 3", "column": "year", "value": "abc", "reason": "no int32"})])
 }
 
 /// A shelf with [`films`] as `films.titles`.
