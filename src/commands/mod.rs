@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod check;
+mod index;
 mod ingest;
 mod new;
 mod serve;
@@ -115,6 +116,13 @@ Nothing is deleted: the way back is another rollback. The next `ingest` publishe
         /// The snapshot to go back to
         snapshot: u64,
     },
+    /// Make the statistics and search indexes of the current snapshots, so that no answer waits for them
+    #[command(after_help = "Examples:
+  openshelf index imdb                           after `openshelf ingest imdb`, before anybody asks
+  openshelf index                                every dataset in the store
+
+A server makes them by itself when they are first asked for. They are kept in the store: all servers over it use them.")]
+    Index(IndexArguments),
     /// Print the JSON Schema of dataset.toml, for editors
     #[command(after_help = "Example:
   openshelf schema > datasets/dataset.schema.json
@@ -196,6 +204,15 @@ struct ServeArguments {
     /// Bytes of it, about
     #[arg(long, env = "OPENSHELF_CACHE_BYTES", default_value_t = 10_000_000_000)]
     cache_bytes: u64,
+}
+
+#[derive(Debug, Args)]
+struct IndexArguments {
+    /// The datasets; none: all there are
+    dataset: Vec<DatasetId>,
+    /// Disposable local space, as for `serve`
+    #[arg(long, env = "OPENSHELF_CACHE", default_value = "cache")]
+    cache: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -282,6 +299,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Datasets => shelf::datasets(&places).await,
         Command::Snapshots { dataset } => shelf::snapshots(&places, &dataset).await,
         Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,
+        Command::Index(arguments) => index::run(&places, &arguments).await,
         Command::Schema => {
             say!("{:#}", openshelf::ingest::definition::schema());
             Ok(0)

@@ -18,7 +18,7 @@ fn help_teaches() {
     let ran = shop.run(&["--help"]);
     assert_eq!(ran.code, Some(0));
     insta::assert_snapshot!("help", ran.stdout);
-    for command in ["ingest", "serve", "check", "new", "datasets", "snapshots", "rollback"] {
+    for command in ["ingest", "serve", "check", "new", "datasets", "snapshots", "rollback", "index"] {
         assert!(ran.stdout.contains(&format!("\n  {command} ")), "--help does not name {command}");
         let ran = shop.run(&[command, "--help"]);
         assert_eq!(ran.code, Some(0), "{ran}");
@@ -59,6 +59,25 @@ fn misuse_is_refused_with_the_way_forward() {
     shop.run(&["datasets", "--store", "gs://bucket"]).refused(&["gs://", "s3://bucket/prefix"]);
     shop.run(&["serve", "--public-url", "data.example.org"]).refused(&["https://data.example.org"]);
     shop.run(&["ingest", "Not-A-Slug"]).refused(&["Not-A-Slug"]);
+}
+
+#[test]
+fn what_answers_would_wait_for_is_made_by_command() {
+    let shop = Shop::new();
+    shop.run(&["index", "nothing"]).refused(&["openshelf ingest nothing"]);
+    let definition = table("t", "http://127.0.0.1:9/a.csv", "{ type = \"csv\" }")
+        + "\n[[table.column]]\nname = \"id\"\ntype = \"int64\"\n[[table.column]]\nname = \"title\"\nsearch = true\n";
+    shop.define("d", &definition);
+    shop.beside("d", "sample/a.csv", "id,title\n1,a red house\n2,a blue house\n");
+    shop.run(&["ingest", "d", "--sample", "--json"]).published_whole();
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().to_str().unwrap();
+    let ran = shop.run(&["index", "--cache", cache]);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stdout.contains("d.t (snapshot 1): statistics of 2 columns"), "{ran}");
+    assert!(ran.stdout.contains("d.t (snapshot 1): search index over 1 columns"), "{ran}");
+    let ran = shop.run(&["index", "d", "--cache", cache]);
+    assert!(ran.stdout.contains("has its statistics") && ran.stdout.contains("has its search index"), "{ran}");
 }
 
 #[test]
