@@ -15,15 +15,15 @@ use super::{
     api::{data_links, name_snapshot},
     cache::CachePolicy,
     gate,
-    params::{BodyParams, Params, PathParams},
-    problem::Problem,
+    params::{BodyParams, Params, PathParams, query_string},
+    problem::{Instead, Kind, Problem},
     published::{self, Published},
     state::AppState,
     subject::Subject,
 };
 use crate::{
     catalog::{DatasetId, TableSnapshot},
-    query::table::Rows,
+    query::{cursor::Cursor, table::Rows},
 };
 
 /// A request. A POST has its parameters in its JSON body, every other one in its query string.
@@ -81,15 +81,36 @@ impl Incoming {
     /// # Errors
     /// 404 with the nearest name, 451 where the license allows no public copy.
     pub(super) async fn subject(&self, what: &'static str, rows: Rows) -> Result<Subject, Problem> {
-        let published = self.published().await?;
+        let published = match self.params.get("cursor") {
+            Some(text) => self.of_cursor(text).await.map_err(|problem| {
+                let without = self.params.clone().changed(&Instead::Without("cursor"));
+                let here =
+                    format!("/v1/datasets/{}/tables/{}/{what}", self.path.get("dataset"), self.path.get("table"));
+                problem.or_hint(|| format!("{}{}", self.state.url(&here), query_string(without.iter())))
+            })?,
+            None => self.published().await?,
+        };
         let table = published.data_table(&self.state, self.path.get("table"))?;
         Ok(Subject {
             source: published.source(&self.state, table, rows).await?,
             license: published.manifest.license_of(table).clone(),
             table: table.name.clone(),
             what,
+            rows,
             published,
         })
+    }
+
+    /// The snapshot a cursor goes on in, which no other parameter may contradict.
+    async fn of_cursor(&self, text: &str) -> Result<Published, Problem> {
+        let cursor = Cursor::decode(text)?;
+        let number = cursor.snapshot.to_string();
+        let published = published::snapshot(&self.state, self.path.get("dataset"), Some(&number)).await?;
+        if self.params.get("snapshot").is_some() && self.published().await?.manifest.snapshot != cursor.snapshot {
+            let detail = format!("`cursor` goes on in snapshot {number}, and `snapshot` names another one.");
+            return Err(Problem::new(Kind::InvalidCursor, detail).instead(Some(Instead::Without("snapshot"))));
+        }
+        Ok(published)
     }
 
     /// A small JSON answer about a dataset as a whole.

@@ -148,6 +148,7 @@ impl Params {
                     *value = value.replacen(wrong.as_str(), right, 1);
                 }
             }
+            Instead::Without(name) => self.0.retain(|(known, _)| known != name),
             Instead::Name(wrong, right) => {
                 for (name, _) in self.0.iter_mut().filter(|(name, _)| name == wrong) {
                     name.clone_from(right);

@@ -68,8 +68,10 @@ kinds! {
         "It is a query that may be asked, but the engine gave up on it. A simpler one works: fewer nested parts, other functions, or the same in two steps. The request id in `instance` finds the cause in the server's log.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many queries at once"
         "So many queries run at a time, and so many wait; yours was not begun. Try again after the seconds in `Retry-After`. Rows, files and everything else are answered meanwhile.";
-    NotBuiltYet "not-built-yet" BAD_REQUEST "This parameter is reserved and not built yet"
-        "It is part of the contract and will come; the detail says what works instead today.";
+    InvalidOrderBy "invalid-order-by" BAD_REQUEST "`order_by` does not name columns rows can be put in order by"
+        "Column names are separated by commas, the first one counting most; `-name` puts the largest first; double quotes admit any name. Lists, structs and maps have no order.";
+    InvalidCursor "invalid-cursor" BAD_REQUEST "The cursor does not belong to this request"
+        "A cursor is made by an answer's `next`, for the table, snapshot, condition and order it was asked with. Follow `next` as it stands; `select`, `limit` and `format` may be changed on the way.";
     LimitTooLarge "limit-too-large" BAD_REQUEST "`limit` is more than this format allows"
         "JSON answers hold at most 10 000 rows. `ndjson`, `csv`, `arrow` and `parquet` have no such bound, and the table's `files` are the whole table as Parquet.";
     TooMuchToScan "too-much-to-scan" UNPROCESSABLE_ENTITY "This query takes more than one answer may"
@@ -129,6 +131,8 @@ pub(super) enum Instead {
     Word(&'static str, String, String),
     /// Another name of a parameter.
     Name(String, String),
+    /// Without a parameter.
+    Without(&'static str),
 }
 
 /// A request that ended badly.
@@ -263,6 +267,8 @@ impl From<SliceError> for Problem {
             "where" => Kind::InvalidWhere,
             "select" => Kind::InvalidSelect,
             "query" => Kind::InvalidSql,
+            "order_by" => Kind::InvalidOrderBy,
+            "cursor" => Kind::InvalidCursor,
             _ => Kind::InvalidParameter,
         };
         let instead = error.instead.clone().map(|value| Instead::Value(error.parameter, value));

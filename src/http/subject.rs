@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     catalog::License,
-    query::{encode::OutputColumn, table::TableSource},
+    query::{
+        encode::OutputColumn,
+        table::{Rows, TableSource},
+    },
 };
 
 /// Rows of a table, or of its rejects: found, permitted, ready to be read.
@@ -29,6 +32,7 @@ pub(super) struct Subject {
     pub(super) table: String,
     /// `rows`, `rejects`, …: the last part of the address.
     pub(super) what: &'static str,
+    pub(super) rows: Rows,
     pub(super) license: License,
     pub(super) source: TableSource,
 }
@@ -42,6 +46,19 @@ impl Subject {
     /// The address of these rows, without parameters.
     pub(super) fn here(&self, state: &AppState) -> String {
         format!("{}/{}", self.described(state), self.what)
+    }
+
+    /// What it is, the same under every public address: `dataset/table/rows`.
+    pub(super) fn address(&self) -> String {
+        format!("{}/{}/{}", self.published.manifest.dataset, self.table, self.what)
+    }
+
+    /// Positions of the primary key's columns; rejects have none.
+    pub(super) fn primary_key(&self) -> Vec<usize> {
+        let schema = &self.source.table.schema;
+        let names = self.published.manifest.table(&self.table).filter(|_| self.rows == Rows::Published);
+        let names = names.map_or(&[][..], |table| table.primary_key.as_slice());
+        names.iter().filter_map(|name| schema.column(name).map(|(at, _)| at)).collect()
     }
 
     /// The files of just this snapshot.
@@ -107,7 +124,7 @@ impl Subject {
         let hint = match problem.kind() {
             Kind::LimitTooLarge => format!("{here}?format=ndjson"),
             Kind::NotAcceptable => format!("{here}?format=json"),
-            Kind::InvalidSelect | Kind::InvalidWhere => self.described(&request.state),
+            Kind::InvalidSelect | Kind::InvalidWhere | Kind::InvalidOrderBy => self.described(&request.state),
             Kind::TooMuchToScan => self.files(&request.state),
             _ => format!("{here}?limit=10"),
         };

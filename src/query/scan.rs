@@ -6,13 +6,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array},
     compute::cast,
-    datatypes::SchemaRef,
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type},
     error::ArrowError,
 };
 use futures::{
@@ -21,17 +25,24 @@ use futures::{
 };
 use parquet::{
     arrow::{
-        ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, RowFilter},
+        ParquetRecordBatchStreamBuilder, ProjectionMask, RowNumber,
+        arrow_reader::{
+            ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection, RowSelector,
+        },
     },
     errors::ParquetError,
 };
 
 use super::{
-    QueryError, Slice, SliceError, batches::Batches, budget::Budget, pages, predicate::Predicate, prune::Pruner,
-    reader::FileReader, table::TableSource,
+    QueryError, Slice, SliceError,
+    batches::Batches,
+    budget::Budget,
+    pages,
+    predicate::Predicate,
+    prune::Pruner,
+    reader::FileReader,
+    table::{Table, TableSource},
 };
-use crate::catalog::DataFile;
 
 /// Uncompressed bytes of a batch, about.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -42,6 +53,35 @@ const PAGED: u64 = 10_000;
 /// Decoded predicate columns kept for the output, per scan.
 const PREDICATE_CACHE: usize = 16 << 20;
 
+/// Rows of a file up to which predicate columns are rather decoded twice: the cache would read the pages around, too.
+const NARROW: usize = 16_384;
+
+/// Name of the column with the physical numbers of rows: no column of a table has a name with a NUL.
+pub const ROW_NUMBER: &str = "row\0number";
+
+/// The physical number of some row, known once rows were given.
+#[derive(Debug, Clone, Default)]
+pub struct LastRow(Arc<AtomicU64>);
+
+impl LastRow {
+    pub(super) fn set(&self, row: u64) {
+        self.0.store(row, Ordering::Release);
+    }
+
+    /// The row.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A file that is being read.
+struct Current {
+    file: String,
+    /// The physical number of its first row.
+    start: u64,
+    stream: BoxStream<'static, Result<RecordBatch, ParquetError>>,
+}
+
 /// A running scan.
 pub struct Scan {
     source: TableSource,
@@ -50,8 +90,12 @@ pub struct Scan {
     /// Files still to be read: position in the list, rows to skip in it.
     files: VecDeque<(usize, u64)>,
     pruner: Option<Arc<Pruner>>,
-    current: Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>,
-    /// Matching rows still to be skipped, only with a predicate.
+    current: Option<Current>,
+    /// The physical rows looked at, ascending, apart from each other; without: all.
+    within: Option<Arc<[Range<u64>]>>,
+    /// Whether each batch ends with the physical numbers of its rows.
+    numbered: bool,
+    /// Matching rows still to be skipped, where row counts alone do not say which they are.
     skip: u64,
     left: Option<u64>,
     budget: Budget,
@@ -69,7 +113,38 @@ impl std::fmt::Debug for Scan {
 
 impl Scan {
     /// Plans a slice. Nothing is read yet.
-    pub fn new(source: TableSource, mut slice: Slice) -> Self {
+    pub fn new(source: TableSource, slice: Slice) -> Self {
+        let budget = Budget::new(source.caps);
+        Self::plan(source, slice, None, budget)
+    }
+
+    /// Plans a slice of some physical rows only: ranges, ascending and apart from each other. Paid from `budget`.
+    pub fn within(source: TableSource, slice: Slice, ranges: &[Range<u64>], budget: &Budget) -> Self {
+        Self::plan(source, slice, Some(ranges.into()), budget.clone())
+    }
+
+    /// Plans a slice of the physical rows from `row` on.
+    pub fn from_row(source: TableSource, slice: Slice, row: u64) -> Self {
+        let (rest, budget) = (row..source.table.rows(), Budget::new(source.caps));
+        Self::plan(source, slice, Some([rest].into()), budget)
+    }
+
+    /// Plans a slice that is paid from `budget`.
+    pub fn paid(source: TableSource, slice: Slice, budget: &Budget) -> Self {
+        Self::plan(source, slice, None, budget.clone())
+    }
+
+    /// Each batch ends with a column more, [`ROW_NUMBER`]: the physical number of each row in the snapshot, uint64.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        let number = Field::new(ROW_NUMBER, DataType::UInt64, false);
+        let fields = self.output.fields().iter().cloned().chain([Arc::new(number)]);
+        self.output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self.numbered = true;
+        self
+    }
+
+    fn plan(source: TableSource, mut slice: Slice, within: Option<Arc<[Range<u64>]>>, budget: Budget) -> Self {
         let table = &source.table.arrow;
         let output = table.project(&slice.columns).map_or_else(|_| Arc::clone(table), Arc::new);
         let mut nothing = slice.limit == Some(0);
@@ -82,15 +157,30 @@ impl Scan {
         let files = match &pruner {
             _ if nothing => VecDeque::new(),
             Some(pruner) => {
-                let keep = pruner.files(&source.table.files, &source.table.schema);
-                keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| (at, 0)).collect()
+                let within = within.as_ref().map(|ranges| by_ranges(&source.table, ranges));
+                match within {
+                    // Row groups have statistics too: those of one file's manifest entry add nothing.
+                    Some(files) if files.len() <= 1 => files,
+                    within => {
+                        let keep = pruner.files(&source.table.files, &source.table.schema);
+                        let all = || (0..source.table.files.len()).map(|at| (at, 0)).collect();
+                        let mut files = within.unwrap_or_else(all);
+                        files.retain(|(at, _)| keep.get(*at).copied().unwrap_or(true));
+                        files
+                    }
+                }
             }
-            None => by_row_counts(&source.table.files, slice.offset, slice.limit),
+            None => match &within {
+                Some(ranges) => by_ranges(&source.table, ranges),
+                None => by_row_counts(&source.table, slice.offset, slice.limit),
+            },
         };
-        let skip = if pruner.is_some() { slice.offset } else { 0 };
+        let skip = if pruner.is_some() || within.is_some() { slice.offset } else { 0 };
         Self {
             left: slice.limit,
-            budget: Budget::new(source.caps),
+            budget,
+            within,
+            numbered: false,
             affordable: false,
             source,
             slice,
@@ -113,6 +203,26 @@ impl Scan {
         self.budget.clone()
     }
 
+    /// Its batches, and the physical number of the last row they gave.
+    pub fn marked(self) -> (Batches, LastRow) {
+        let (schema, budget) = (Arc::clone(&self.output), self.budget());
+        let last = LastRow::default();
+        let mark = last.clone();
+        let stream = stream::try_unfold(self.numbered(), move |mut scan| {
+            let mark = mark.clone();
+            async move {
+                let Some(batch) = scan.step().await? else { return Ok::<_, QueryError>(None) };
+                let numbers = batch.columns().last().and_then(|column| column.as_primitive_opt::<UInt64Type>());
+                if let Some(number) = numbers.and_then(|numbers| numbers.values().last()) {
+                    mark.set(*number);
+                }
+                let plain: Vec<usize> = (0..batch.num_columns().saturating_sub(1)).collect();
+                Ok(Some((batch.project(&plain)?, scan)))
+            }
+        });
+        (Batches::new(schema, budget, stream), last)
+    }
+
     /// Its batches, as they are asked for.
     pub fn batches(self) -> Batches {
         let (schema, budget) = (Arc::clone(&self.output), self.budget());
@@ -123,7 +233,11 @@ impl Scan {
         Batches::new(schema, budget, stream)
     }
 
-    async fn step(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+    /// The next batch, without the time it may take: whoever calls this answers for that. Decodes on the calling thread.
+    ///
+    /// # Errors
+    /// When a file cannot be read, the predicate cannot be computed for a row, or it takes more than a scan may.
+    pub(super) async fn step(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         self.budget.check(0)?;
         if !self.affordable {
             self.afford().await?;
@@ -137,11 +251,12 @@ impl Scan {
                 self.current = self.open(at, skip).await?;
                 continue;
             }
-            let Some((file, stream)) = self.current.as_mut() else { continue };
+            let Some(Current { file, start, stream }) = self.current.as_mut() else { continue };
             match stream.next().await {
                 None => self.current = None,
                 Some(Err(source)) => return Err(self.failed(source)),
                 Some(Ok(batch)) => {
+                    let batch = if self.numbered { from_start(&batch, *start)? } else { batch };
                     let batch = adapt(&batch, &self.output)
                         .map_err(|error| QueryError::File { file: file.clone(), source: error.into() })?;
                     if let Some(batch) = self.take(&batch) {
@@ -159,7 +274,7 @@ impl Scan {
             (Some(message), _) => {
                 SliceError::new("where", format!("cannot be computed for some row: {message}")).into()
             }
-            (None, Some((file, _))) => QueryError::File { file: file.clone(), source },
+            (None, Some(current)) => QueryError::File { file: current.file.clone(), source },
             (None, None) => QueryError::Parquet(source),
         }
     }
@@ -180,7 +295,7 @@ impl Scan {
     /// is better refused than begun.
     async fn afford(&mut self) -> Result<(), QueryError> {
         self.affordable = true;
-        if self.pruner.is_some() {
+        if self.pruner.is_some() || self.within.is_some() {
             return Ok(());
         }
         let mut left = self.left.unwrap_or(u64::MAX);
@@ -206,39 +321,57 @@ impl Scan {
         Ok(())
     }
 
-    async fn open(
-        &mut self,
-        at: usize,
-        skip: u64,
-    ) -> Result<Option<(String, BoxStream<'static, Result<RecordBatch, ParquetError>>)>, QueryError> {
+    async fn open(&mut self, at: usize, skip: u64) -> Result<Option<Current>, QueryError> {
         let Some(file) = self.source.table.files.get(at) else { return Ok(None) };
         let reader = FileReader::new(&self.source.store, file, &self.budget);
         let footer = self.source.footers.footer(&reader).await?;
-        let metadata = footer.metadata.clone();
+        let mut metadata = footer.metadata.clone();
         let mask = mask(&metadata, &self.output);
-        if let (None, Some(left)) = (&self.pruner, self.left.filter(|left| *left <= PAGED)) {
+        let failed = |source| QueryError::File { file: file.key.clone(), source };
+        let start = self.source.table.start_of(at);
+        let is_plain = self.pruner.is_none() && self.within.is_none() && !self.numbered;
+        if let Some(left) = self.left.filter(|left| is_plain && *left <= PAGED) {
             let rows = skip..file.rows.min(skip.saturating_add(left));
             let (output, footers) = (Arc::clone(&self.output), Arc::clone(&self.source.footers));
             let most = batch_rows(&metadata, &mask);
-            return Ok(Some((file.key.clone(), pages::stream(reader, footers, footer, output, rows, most))));
+            let stream = pages::stream(reader, footers, footer, output, rows, most);
+            return Ok(Some(Current { file: file.key.clone(), start, stream }));
+        }
+        if self.numbered {
+            let number = Field::new(ROW_NUMBER, DataType::Int64, false).with_extension_type(RowNumber);
+            let options = ArrowReaderOptions::new().with_virtual_columns(vec![Arc::new(number)]).map_err(failed)?;
+            metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?;
         }
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
             .with_projection(mask.clone())
             .with_max_predicate_cache_size(PREDICATE_CACHE);
         let mut rows = batch_rows(&metadata, &mask);
         if let (Some(predicate), Some(pruner)) = (&self.slice.predicate, &self.pruner) {
-            let (groups, selection) = pruner.inside(&metadata);
+            let (groups, mut selection) = pruner.inside(&metadata);
             if groups.is_empty() {
                 return Ok(None);
+            }
+            if let Some(ranges) = &self.within {
+                let here = selected(&metadata, &groups, start, ranges);
+                selection = Some(selection.map_or_else(|| here.clone(), |pruned| pruned.intersection(&here)));
             }
             builder = builder.with_row_groups(groups);
             if let Some(selection) = selection {
                 if !selection.selects_any() {
                     return Ok(None);
                 }
+                if selection.row_count() <= NARROW {
+                    builder = builder.with_max_predicate_cache_size(0);
+                }
                 builder = builder.with_row_selection(selection);
             }
             builder = builder.with_row_filter(self.row_filter(predicate, &metadata));
+            if let Some(most) = self.left.and_then(|left| usize::try_from(left.saturating_add(self.skip)).ok()) {
+                builder = builder.with_limit(most);
+            }
+        } else if let Some(ranges) = &self.within {
+            let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).collect();
+            builder = builder.with_row_selection(selected(&metadata, &groups, start, ranges));
             if let Some(most) = self.left.and_then(|left| usize::try_from(left.saturating_add(self.skip)).ok()) {
                 builder = builder.with_limit(most);
             }
@@ -249,11 +382,8 @@ impl Scan {
                 rows = rows.min(most.max(1));
             }
         }
-        let stream = builder
-            .with_batch_size(rows)
-            .build()
-            .map_err(|source| QueryError::File { file: file.key.clone(), source })?;
-        Ok(Some((file.key.clone(), stream.boxed())))
+        let stream = builder.with_batch_size(rows).build().map_err(failed)?;
+        Ok(Some(Current { file: file.key.clone(), start, stream: stream.boxed() }))
     }
 
     fn row_filter(&self, predicate: &Predicate, metadata: &ArrowReaderMetadata) -> RowFilter {
@@ -276,41 +406,104 @@ impl Scan {
     }
 }
 
-/// Counts the rows that match, reading the predicate's columns only.
-///
-/// # Errors
-/// As [`Batches::next`].
-pub async fn count(source: TableSource, predicate: Option<&Predicate>) -> Result<(u64, u64), QueryError> {
-    let Some(predicate) = predicate else { return Ok((source.table.rows(), 0)) };
-    let slice = Slice { columns: Vec::new(), predicate: Some(predicate.clone()), offset: 0, limit: None };
-    let mut batches = Scan::new(source, slice).batches();
-    let budget = batches.budget();
-    let mut rows = 0;
-    loop {
-        let (rest, batch) = batches.next_blocking().await;
-        match (rest, batch?) {
-            (Some(rest), Some(batch)) => {
-                rows += batch.num_rows() as u64;
-                batches = rest;
-            }
-            _ => return Ok((rows, budget.read())),
-        }
-    }
+/// The files an offset and a limit need, each with the rows to skip in it.
+fn by_row_counts(table: &Table, offset: u64, limit: Option<u64>) -> VecDeque<(usize, u64)> {
+    let end = limit.and_then(|limit| offset.checked_add(limit)).unwrap_or(u64::MAX);
+    let Some((first, skip)) = table.locate(offset) else { return VecDeque::new() };
+    let further = (first + 1..table.files.len()).take_while(|at| table.start_of(*at) < end).map(|at| (at, 0));
+    [(first, skip)].into_iter().chain(further).collect()
 }
 
-/// The files an offset and a limit need, each with the rows to skip in it.
-fn by_row_counts(files: &[DataFile], offset: u64, limit: Option<u64>) -> VecDeque<(usize, u64)> {
-    let end = limit.and_then(|limit| offset.checked_add(limit)).unwrap_or(u64::MAX);
-    let mut before = 0_u64;
-    let mut needed = VecDeque::new();
-    for (at, file) in files.iter().enumerate() {
-        let after = before.saturating_add(file.rows);
-        if after > offset && before < end {
-            needed.push_back((at, offset.saturating_sub(before)));
+/// The files that hold rows of these ranges.
+fn by_ranges(table: &Table, ranges: &[Range<u64>]) -> VecDeque<(usize, u64)> {
+    let mut files = VecDeque::new();
+    let mut next = 0;
+    for range in ranges.iter().filter(|range| !range.is_empty()) {
+        let Some((first, _)) = table.locate(range.start) else { continue };
+        let reached = (first.max(next)..table.files.len()).take_while(|at| table.start_of(*at) < range.end);
+        for at in reached {
+            files.push_back((at, 0));
+            next = at + 1;
         }
-        before = after;
     }
-    needed
+    files
+}
+
+/// The physical rows of each row group of a file that begins at row `start`.
+pub(super) fn spans(metadata: &ArrowReaderMetadata, start: u64) -> Vec<Range<u64>> {
+    let mut next = start;
+    let span = |rows: i64| {
+        let begin = next;
+        next = next.saturating_add(u64::try_from(rows).unwrap_or(0));
+        begin..next
+    };
+    metadata.metadata().row_groups().iter().map(|group| group.num_rows()).map(span).collect()
+}
+
+/// The physical rows that a selection of these row groups of a file picks; the file begins at row `start`.
+pub(super) fn possible_rows(
+    metadata: &ArrowReaderMetadata,
+    start: u64,
+    groups: &[usize],
+    selection: Option<&RowSelection>,
+) -> Vec<Range<u64>> {
+    let spans = spans(metadata, start);
+    let mut spans = groups.iter().filter_map(|group| spans.get(*group).cloned());
+    let Some(selection) = selection else { return spans.collect() };
+    let mut ranges = Vec::new();
+    let mut span = spans.next();
+    for selector in selection.iter() {
+        let mut left = selector.row_count as u64;
+        while left > 0 {
+            let Some(here) = &mut span else { return ranges };
+            let rows = left.min(here.end - here.start);
+            if !selector.skip && rows > 0 {
+                ranges.push(here.start..here.start + rows);
+            }
+            here.start += rows;
+            left -= rows;
+            if here.start == here.end {
+                span = spans.next();
+            }
+        }
+    }
+    ranges
+}
+
+/// The rows of a file's row groups that lie in these ranges; the file begins at row `start`.
+fn selected(metadata: &ArrowReaderMetadata, groups: &[usize], start: u64, ranges: &[Range<u64>]) -> RowSelection {
+    let spans = spans(metadata, start);
+    let mut selectors = Vec::new();
+    for span in groups.iter().filter_map(|group| spans.get(*group)) {
+        let mut next = span.start;
+        let first = ranges.partition_point(|range| range.end <= span.start);
+        for range in ranges.iter().skip(first).take_while(|range| range.start < span.end) {
+            let (low, high) = (range.start.max(span.start), range.end.min(span.end));
+            selectors.push(RowSelector::skip((low - next) as usize));
+            selectors.push(RowSelector::select((high - low) as usize));
+            next = high;
+        }
+        selectors.push(RowSelector::skip((span.end - next) as usize));
+    }
+    selectors.retain(|selector| selector.row_count > 0);
+    RowSelection::from(selectors)
+}
+
+/// A batch whose last column counts from the beginning of the snapshot, no more from that of the file.
+fn from_start(batch: &RecordBatch, start: u64) -> Result<RecordBatch, ArrowError> {
+    let name = ROW_NUMBER;
+    let numbers = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let numbers = numbers.ok_or_else(|| ArrowError::SchemaError("a file's rows have no numbers".to_owned()))?;
+    let numbers: UInt64Array = numbers.unary(|number| start + number.cast_unsigned());
+    let mut columns = batch.columns().to_vec();
+    let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+    if let Some(at) = fields.iter().position(|field| field.name() == name) {
+        fields.remove(at);
+        columns.remove(at);
+    }
+    fields.push(Arc::new(Field::new(name, DataType::UInt64, false)));
+    columns.push(Arc::new(numbers));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// The file's columns that a schema asks for; a file may lack some.

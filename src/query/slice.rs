@@ -56,7 +56,7 @@ impl Slice {
 fn select(text: &str, schema: &TableSchema) -> Result<Vec<usize>, SliceError> {
     let mut wanted: Vec<usize> = Vec::new();
     let mut left_out: Vec<usize> = Vec::new();
-    for (character, item) in split(text)? {
+    for (character, item) in split("select", text)? {
         let (leave_out, name) = match item {
             Item::Plain(name) => match name.strip_prefix('-') {
                 // A column whose name begins with `-` wins over leaving out the rest of it.
@@ -65,7 +65,8 @@ fn select(text: &str, schema: &TableSchema) -> Result<Vec<usize>, SliceError> {
             },
             Item::Quoted(name) => (false, name),
         };
-        let at = names::resolve(schema, &name).map_err(|fault| unknown_column(schema, &name, character, fault))?;
+        let at =
+            names::resolve(schema, &name).map_err(|fault| unknown_column("select", schema, &name, character, fault))?;
         let list = if leave_out { &mut left_out } else { &mut wanted };
         if list.contains(&at) {
             return Err(SliceError::new("select", format!("column `{name}` is named twice, at character {character}")));
@@ -83,7 +84,13 @@ fn select(text: &str, schema: &TableSchema) -> Result<Vec<usize>, SliceError> {
     Ok(wanted)
 }
 
-fn unknown_column(schema: &TableSchema, name: &str, character: usize, fault: NameFault) -> SliceError {
+pub(super) fn unknown_column(
+    parameter: &'static str,
+    schema: &TableSchema,
+    name: &str,
+    character: usize,
+    fault: NameFault,
+) -> SliceError {
     match fault {
         NameFault::Unknown(near) => {
             let message = match &near {
@@ -93,21 +100,22 @@ fn unknown_column(schema: &TableSchema, name: &str, character: usize, fault: Nam
                     schema.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
                 ),
             };
-            SliceError::new("select", message).instead(near.map(|near| names::quoted(&near)))
+            SliceError::new(parameter, message).instead(near.map(|near| names::quoted(&near)))
         }
         NameFault::Ambiguous(several) => SliceError::new(
-            "select",
+            parameter,
             format!("`{name}` (character {character}) may mean {}: write one of them exactly", several.join(" or ")),
         ),
     }
 }
 
-enum Item {
+/// A name of a list, as it is written.
+pub(super) enum Item {
     Plain(String),
     Quoted(String),
 }
 
-fn unquote(text: &str) -> String {
+pub(super) fn unquote(text: &str) -> String {
     match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         None => text.to_owned(),
@@ -115,7 +123,7 @@ fn unquote(text: &str) -> String {
 }
 
 /// Splits at commas outside double quotes; each item with the character it begins at, counted from 1.
-fn split(text: &str) -> Result<Vec<(usize, Item)>, SliceError> {
+pub(super) fn split(parameter: &'static str, text: &str) -> Result<Vec<(usize, Item)>, SliceError> {
     let mut items = vec![(1, String::new())];
     let mut inside = false;
     for (at, c) in text.chars().enumerate() {
@@ -132,14 +140,14 @@ fn split(text: &str) -> Result<Vec<(usize, Item)>, SliceError> {
         }
     }
     if inside {
-        return Err(SliceError::new("select", "a double quote is not closed"));
+        return Err(SliceError::new(parameter, "a double quote is not closed"));
     }
     items
         .into_iter()
         .map(|(character, item)| {
             let item = item.trim();
             if item.is_empty() {
-                Err(SliceError::new("select", format!("a column name is missing at character {character}")))
+                Err(SliceError::new(parameter, format!("a column name is missing at character {character}")))
             } else if item.starts_with('"') && item.ends_with('"') && item.len() > 1 {
                 Ok((character, Item::Quoted(unquote(item))))
             } else {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api_changes;
+mod api_choices;
 mod api_files;
 mod api_http;
 mod api_pages;
@@ -25,4 +26,5 @@ mod readme;
 mod real_inputs;
 mod shelf;
 mod shop;
+mod slices;
 mod source;

@@ -100,6 +100,12 @@ impl TestTable {
         self
     }
 
+    /// Rows of a page and of a row group.
+    pub(crate) fn pages(mut self, page_rows: usize, row_group_rows: usize) -> Self {
+        self.settings = EncodeSettings { page_rows, row_group_rows, ..self.settings };
+        self
+    }
+
     /// A batch that becomes one file.
     pub(crate) fn batch(mut self, batch: RecordBatch) -> Self {
         self.batches.push(batch);

@@ -10,33 +10,42 @@ use crate::{
         params::Params,
         problem::{Instead, Kind, Problem},
     },
-    query::{Slice, SliceRequest, encode::Format, filters, names},
+    query::{
+        Slice, SliceRequest,
+        cursor::{self, Cursor},
+        encode::Format,
+        filters, names,
+        order::Order,
+        sample,
+    },
 };
 
 /// Rows of a JSON answer by default, and at most.
 const JSON_ROWS: (u64, u64) = (100, 10_000);
 
-/// Parameters that are built.
-const KNOWN: [&str; 8] = ["select", "where", "offset", "limit", "snapshot", "format", "count", "truncate"];
-
-/// Parameters that are reserved, and what works instead until they are built.
-const RESERVED: [(&str, &str); 5] = [
-    ("order_by", "rows come in the physical order of the snapshot, which is stable; sort them where you read them"),
-    ("cursor", "follow `next`, which is pinned to the snapshot it began in"),
-    ("sample", "`offset` reaches any row at the same cost, so draw row numbers below the table's `rows`"),
-    ("seed", "`offset` reaches any row at the same cost, so draw row numbers below the table's `rows`"),
-    ("dry_run", "the answer's `Openshelf-Scanned-Bytes` says what was read; `limit=1` is a cheap try"),
+/// What rows take.
+pub(super) const PARAMETERS: [&str; 13] = [
+    "select", "where", "order_by", "offset", "limit", "cursor", "sample", "seed", "snapshot", "format", "count",
+    "truncate", "dry_run",
 ];
 
 /// What was asked for, checked.
 pub(super) struct Asked {
     pub(super) slice: Slice,
     pub(super) format: Format,
+    /// Rows to show.
     pub(super) limit: Option<u64>,
+    pub(super) order: Option<Order>,
+    /// Rows to draw, and the seed if one was given.
+    pub(super) sample: Option<(u64, Option<u64>)>,
+    pub(super) cursor: Option<Cursor>,
     pub(super) count: &'static str,
     pub(super) truncate: bool,
-    /// The parameters that make up the rows, in one normal form, without `offset` and `snapshot`.
+    pub(super) dry_run: bool,
+    /// The parameters that make up the rows, in one normal form, without those that say where a page begins.
     pub(super) canonical: Vec<(&'static str, String)>,
+    /// What a cursor is bound to.
+    pub(super) fingerprint: u64,
 }
 
 impl Asked {
@@ -46,15 +55,17 @@ impl Asked {
     }
 }
 
-/// Checks every parameter; nothing is guessed.
-pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -> Result<Asked, Problem> {
+/// Checks every parameter; nothing is guessed. `address`: whose rows they are.
+pub(super) fn read(
+    params: &Params,
+    address: &str,
+    schema: &TableSchema,
+    headers: &HeaderMap,
+) -> Result<Asked, Problem> {
     let mut conditions = BTreeMap::new();
     let mut plain = Vec::new();
     for (name, value) in params.iter() {
-        if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
-            return Err(Problem::new(Kind::NotBuiltYet, format!("`{name}` is not built yet; instead: {instead}.")));
-        }
-        if filters::split(name).is_some() && !KNOWN.contains(&name) {
+        if filters::split(name).is_some() && !PARAMETERS.contains(&name) {
             let condition = filters::condition(name, value, schema)?;
             if conditions.insert(name, condition).is_some() {
                 return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
@@ -63,27 +74,20 @@ pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -
             plain.push(name);
         }
     }
-    params.clone().without(|name| !plain.contains(&name)).only(&KNOWN)?;
+    params.clone().without(|name| !plain.contains(&name)).only(&PARAMETERS)?;
 
     let format = format(params, headers)?;
+    let sample = sample(params)?;
+    let cursor = params.get("cursor").map(Cursor::decode).transpose()?;
+    if cursor.is_some() && params.get("offset").is_some() {
+        let detail = "`cursor` says where to begin, and so does `offset`; give one of them.";
+        return Err(Problem::new(Kind::InvalidCursor, detail).instead(Some(Instead::Without("offset"))));
+    }
     let offset = params.number("offset", 0)?.unwrap_or(0);
-    let given = params.number("limit", 1)?;
-    let limit = match (format, given) {
-        (Format::Json, None) => Some(JSON_ROWS.0),
-        (Format::Json, Some(limit)) if limit > JSON_ROWS.1 => {
-            return Err(Problem::new(
-                Kind::LimitTooLarge,
-                format!(
-                    "`limit` is {limit}; a JSON answer holds at most {} rows. Other formats have no such bound.",
-                    JSON_ROWS.1
-                ),
-            )
-            .instead(Some(Instead::Value("format", "ndjson".to_owned()))));
-        }
-        (_, given) => given,
-    };
+    let limit = limit(params, format, sample.map(|(rows, _)| rows))?;
     let count = params.word("count", &["none", "estimate", "exact"])?.unwrap_or("none");
     let truncate = params.word("truncate", &["0", "1"])?.unwrap_or("1") == "1";
+    let dry_run = params.word("dry_run", &["0", "1"])?.unwrap_or("0") == "1";
 
     // First by itself, so that places in its faults are those of what was written.
     let request = SliceRequest { select: params.get("select"), where_: params.get("where"), offset, limit };
@@ -93,27 +97,25 @@ pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -
         parts.extend(conditions.into_values());
         slice = Slice::new(&SliceRequest { where_: Some(&parts.join(" and ")), ..request }, schema)?;
     }
-    if count == "estimate" && slice.predicate.is_some() {
-        return Err(Problem::new(
-            Kind::NotBuiltYet,
-            "`count=estimate` with a condition is not built yet; `count=exact` reads the condition's columns and counts.",
-        ));
-    }
-    if format == Format::Json && slice.predicate.is_some() {
-        // One more than is shown, to know whether there is a next page.
-        slice.limit = limit.map(|limit| limit + 1);
+    let order = params.get("order_by").map(|text| Order::parse(text, schema)).transpose()?;
+    let order_text = order.as_ref().map(|order| order.text(schema));
+    let where_text = slice.predicate.as_ref().map(|predicate| predicate.text().to_owned());
+    let bound = [address, where_text.as_deref().unwrap_or_default(), order_text.as_deref().unwrap_or_default()];
+    let fingerprint = cursor::fingerprint(&bound);
+    if cursor.is_some_and(|cursor| cursor.query != fingerprint) {
+        let detail = "`cursor` belongs to another request: the table, `where`, the other conditions and `order_by` have to be those of the answer whose `next` gave it.";
+        return Err(Problem::new(Kind::InvalidCursor, detail).instead(Some(Instead::Without("cursor"))));
     }
     let mut canonical = Vec::new();
     if params.get("select").is_some() {
         let names = slice.schema(schema).columns.iter().map(|c| names::quoted(&c.name)).collect::<Vec<_>>();
         canonical.push(("select", names.join(",")));
     }
-    if let Some(predicate) = &slice.predicate {
-        canonical.push(("where", predicate.text().to_owned()));
-    }
-    if let Some(limit) = limit {
-        canonical.push(("limit", limit.to_string()));
-    }
+    canonical.extend(where_text.map(|text| ("where", text)));
+    canonical.extend(order_text.map(|text| ("order_by", text)));
+    canonical.extend(sample.map(|(rows, _)| ("sample", rows.to_string())));
+    canonical
+        .extend(limit.filter(|_| sample.is_none() || params.get("limit").is_some()).map(|n| ("limit", n.to_string())));
     canonical.push(("format", format.name().to_owned()));
     if count != "none" {
         canonical.push(("count", count.to_owned()));
@@ -121,7 +123,64 @@ pub(super) fn read(params: &Params, schema: &TableSchema, headers: &HeaderMap) -
     if !truncate {
         canonical.push(("truncate", "0".to_owned()));
     }
-    Ok(Asked { slice, format, limit, count, truncate, canonical })
+    if dry_run {
+        canonical.push(("dry_run", "1".to_owned()));
+    }
+    Ok(Asked { slice, format, limit, order, sample, cursor, count, truncate, dry_run, canonical, fingerprint })
+}
+
+/// Rows to draw and the seed, with what goes with them.
+fn sample(params: &Params) -> Result<Option<(u64, Option<u64>)>, Problem> {
+    let rows = params.number("sample", 1)?;
+    let seed = params.number("seed", 0)?;
+    let Some(rows) = rows else {
+        return match seed {
+            Some(_) => Err(Problem::new(
+                Kind::InvalidParameter,
+                "`seed` belongs to `sample`, which says how many rows to draw.",
+            )
+            .instead(Some(Instead::Value("sample", "10".to_owned())))),
+            None => Ok(None),
+        };
+    };
+    for name in ["offset", "cursor"] {
+        if params.get(name).is_some() {
+            let detail = format!("`sample` draws from all rows that match, so that `{name}` has no meaning beside it.");
+            return Err(Problem::new(Kind::InvalidParameter, detail).instead(Some(Instead::Without(name))));
+        }
+    }
+    if rows > sample::MOST {
+        let detail = format!(
+            "`sample` is {rows}; at most {} rows are drawn for one answer. A share of a table comes from its files.",
+            sample::MOST
+        );
+        return Err(Problem::new(Kind::InvalidParameter, detail)
+            .instead(Some(Instead::Value("sample", sample::MOST.to_string()))));
+    }
+    Ok(Some((rows, seed)))
+}
+
+/// Rows to show.
+fn limit(params: &Params, format: Format, sample: Option<u64>) -> Result<Option<u64>, Problem> {
+    let given = params.number("limit", 1)?;
+    if format != Format::Json {
+        return Ok(given);
+    }
+    let (name, wanted) = match (given, sample) {
+        (Some(limit), _) => ("limit", limit),
+        (None, Some(rows)) => ("sample", rows),
+        (None, None) => ("limit", JSON_ROWS.0),
+    };
+    if wanted > JSON_ROWS.1 {
+        let detail = format!(
+            "`{name}` is {wanted}; a JSON answer holds at most {} rows. Other formats have no such bound.",
+            JSON_ROWS.1
+        );
+        return Err(
+            Problem::new(Kind::LimitTooLarge, detail).instead(Some(Instead::Value("format", "ndjson".to_owned())))
+        );
+    }
+    Ok(Some(wanted))
 }
 
 /// By `format`, else by the best of `Accept`.

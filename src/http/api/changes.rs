@@ -244,7 +244,7 @@ async fn subject(request: &Incoming, to: Published, table: &str, steps: &[Step])
     files.dedup_by(|a, b| a.key == b.key);
     source.table = Arc::new(Table::new(Arc::new(files), Arc::new(changes::schema(&table.schema))));
     let license = to.manifest.license_of(&table).clone();
-    Ok(Subject { published: to, table: table.name, what: "changes", license, source })
+    Ok(Subject { published: to, table: table.name, what: "changes", rows: Rows::Published, license, source })
 }
 
 fn read(request: &Incoming, subject: &Subject, params: &Params) -> Result<Asked, Problem> {
@@ -257,7 +257,7 @@ fn read(request: &Incoming, subject: &Subject, params: &Params) -> Result<Asked,
         params.clone().without(|other| other != name).only(&RANGE)?;
     }
     let params = params.clone().without(|name| RANGE.contains(&name));
-    let mut asked = asked::read(&params, &subject.source.table.schema, &request.headers)?;
+    let mut asked = asked::read(&params, &subject.address(), &subject.source.table.schema, &request.headers)?;
     if asked.format == Format::Json {
         // One more than is shown, to know whether there is a next page.
         asked.slice.limit = asked.limit.map(|limit| limit + 1);

@@ -4,6 +4,7 @@ mod asked;
 pub(super) mod changes;
 pub(super) mod data;
 pub(super) mod datasets;
+mod described;
 pub(super) mod files;
 pub(super) mod rejects;
 pub(super) mod rows;

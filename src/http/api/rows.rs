@@ -1,20 +1,36 @@
 //! `/v1/datasets/{dataset}/tables/{table}/rows`: a slice of a table in one of five formats.
 
-use axum::{http::Method, response::Response};
+use axum::{
+    http::{HeaderName, HeaderValue, Method, header},
+    response::Response,
+};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
     http::{
-        api::asked::{self, Asked},
-        deliver::{Delivery, deliver},
+        answer,
+        api::{
+            asked::{self, Asked},
+            described::{RowsBody, RowsQuery, RowsRefused},
+        },
+        cache::CachePolicy,
+        deliver::{Delivery, Validity, deliver},
         incoming::Incoming,
         params::{Params, query_string},
-        problem::Problem,
+        problem::{Kind, Problem},
         subject::Subject,
     },
     query::{
+        Slice,
+        batches::Batches,
+        cost::{self, Cost},
+        count,
+        cursor::Cursor,
         encode::{Format, json},
-        scan::{self, Scan},
+        found::{self, Choice},
+        scan::Scan,
         table::Rows,
     },
 };
@@ -22,27 +38,16 @@ use crate::{
 /// A slice of a table.
 #[utoipa::path(
     get, path = "/v1/datasets/{dataset}/tables/{table}/rows", tag = "rows",
-    params(
-        ("dataset" = String, Path, description = "Dataset"),
-        ("table" = String, Path, description = "Table"),
-        ("select" = Option<String>, Query, description = "Columns, comma-separated, in the order wanted; `-name` leaves one out"),
-        ("where" = Option<String>, Query, description = "A SQL boolean expression over the columns"),
-        ("offset" = Option<u64>, Query, description = "Rows to skip; any depth costs the same without `where`"),
-        ("limit" = Option<u64>, Query, description = "Most rows; JSON: 100 by default, at most 10 000; other formats: all"),
-        ("snapshot" = Option<String>, Query, description = "Number or UTC date; the current one by default"),
-        ("format" = Option<String>, Query, description = "json, ndjson, csv, arrow or parquet; or by Accept"),
-        ("count" = Option<String>, Query, description = "none, estimate or exact"),
-        ("truncate" = Option<u8>, Query, description = "0 shows JSON cells over 64 KiB whole"),
-        ("{column}__{op}" = Option<String>, Query, description = "A condition by hand: exact, not, gt, gte, lt, lte, in, contains, startswith, isnull")
-    ),
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"), RowsQuery),
     responses(
-        (status = 200, description = "Rows"),
-        (status = 304, description = "The client has them"),
-        (status = 400, description = "A parameter is wrong; the problem says which and what would work"),
-        (status = 404, description = "No such table"),
-        (status = 406, description = "No such format"),
-        (status = 422, description = "It takes more than one query may; the problem names the files"),
-        (status = 451, description = "The license allows no public copy")
+        (status = 200, description = "Rows", content(
+            (RowsBody = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (Vec<u8> = "application/vnd.apache.parquet")
+        )),
+        RowsRefused
     )
 )]
 pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
@@ -53,8 +58,17 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/rows", tag = "rows",
     params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = Object, description = "The parameters of GET by name", content_type = "application/json"),
-    responses((status = 200, description = "Rows"), (status = 400, description = "A parameter is wrong"))
+    request_body(content = RowsQuery, description = "The parameters of GET by name", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Rows", content(
+            (RowsBody = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (Vec<u8> = "application/vnd.apache.parquet")
+        )),
+        RowsRefused
+    )
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await
@@ -63,18 +77,118 @@ pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem
 /// Answers a slice of a table or of its rejects.
 pub(super) async fn answer(request: &Incoming, subject: &Subject) -> Result<Response, Problem> {
     let schema = &subject.source.table.schema;
-    let read = |params: &Params| asked::read(params, schema, &request.headers);
+    let address = subject.address();
+    let read = |params: &Params| asked::read(params, &address, schema, &request.headers);
     let asked = read(&request.params).map_err(|problem| subject.hint(request, problem, |meant| read(meant).is_ok()))?;
-    let offset = asked.slice.offset.to_string();
-    let validity = subject.validity(request, &asked.query([("offset", offset.as_str())]));
+    if let Some(cursor) = asked.cursor.filter(|cursor| cursor.row > subject.source.table.rows()) {
+        let detail =
+            format!("`cursor` goes on at row {}, and the table has {}.", cursor.row, subject.source.table.rows());
+        return Err(subject.hint(request, Problem::new(Kind::InvalidCursor, detail), |_| false));
+    }
+    // A seed that was not given is chosen, and no other request will have it.
+    let seed = asked.sample.map(|(_, given)| given.unwrap_or_else(|| u64::from(fastrand::u32(..))));
+    let begin = asked.cursor.map_or(asked.slice.offset, |cursor| cursor.offset).to_string();
+    let from = asked.cursor.map_or_else(String::new, |cursor| cursor.row.to_string());
+    let drawn = seed.map_or_else(String::new, |seed| seed.to_string());
+    let query = asked.query([("offset", begin.as_str()), ("cursor", from.as_str()), ("seed", drawn.as_str())]);
+    let mut validity = subject.validity(request, &query);
+    if let Some((_, None)) = asked.sample {
+        validity.policy = CachePolicy::Never;
+    }
     if let Some(response) = subject.not_modified(request, &validity) {
         return Ok(response);
     }
+    if asked.dry_run {
+        return dry_run(request, subject, &asked, &validity).await;
+    }
     let row_count = row_count(request, subject, &asked).await?;
-    let (delivery, scan) = plan(request, subject, asked, row_count);
-    let mut response = deliver(request, &validity, delivery, scan.batches())
+    let (delivery, batches) = plan(request, subject, asked, row_count, seed);
+    let mut response = deliver(request, &validity, delivery, batches)
         .await
         .map_err(|problem| subject.hint(request, problem, |_| false))?;
+    let out = response.headers_mut();
+    if let Some(count) = row_count {
+        let text = format!("{};kind={}", count.value, count.kind);
+        if let Ok(value) = HeaderValue::try_from(text) {
+            out.insert(HeaderName::from_static("openshelf-row-count"), value);
+        }
+    }
+    if let Some(seed) = seed {
+        out.insert(HeaderName::from_static("openshelf-seed"), HeaderValue::from(seed));
+    }
+    subject.describe(&mut response, &request.state);
+    Ok(response)
+}
+
+/// What a dry run says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct DryRun {
+    dataset: String,
+    table: String,
+    snapshot: u64,
+    /// Always true.
+    dry_run: bool,
+    /// What the answer would read.
+    cost: Cost,
+    /// What one answer may take.
+    caps: DryRunCaps,
+    /// Whether it would be begun; false when it is known beforehand that it would take too much.
+    allowed: bool,
+    /// Where the whole table is, without such caps.
+    files: String,
+}
+
+/// What one answer may take.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct DryRunCaps {
+    /// Bytes read from the store.
+    bytes: u64,
+    /// Seconds at work until the answer begins.
+    seconds: u64,
+    /// Seconds at work on an answer that streams.
+    stream_seconds: u64,
+}
+
+/// Says what the answer would take, and reads nothing but footers.
+async fn dry_run(
+    request: &Incoming,
+    subject: &Subject,
+    asked: &Asked,
+    validity: &Validity,
+) -> Result<Response, Problem> {
+    let Asked { slice, limit, order, sample, cursor, .. } = asked;
+    let source = &subject.source;
+    let choice = match (sample, order.clone()) {
+        (Some((rows, _)), order) => Some(Choice::Sampled { seed: 0, rows: *rows, key: subject.primary_key(), order }),
+        (None, Some(order)) => Some(Choice::Ordered { order, after: None }),
+        (None, None) => None,
+    };
+    let from = cursor.filter(|_| choice.is_none()).map_or(0, |cursor| cursor.row);
+    let slice = Slice { limit: *limit, ..slice.clone() };
+    let (cost, scanned) = cost::reckon(source, &slice, choice.as_ref(), from)
+        .await
+        .map_err(|error| subject.hint(request, error.into(), |_| false))?;
+    let caps = source.caps;
+    let allowed = cost.bytes <= caps.bytes || slice.predicate.is_some();
+    let said = DryRun {
+        dataset: subject.published.manifest.dataset.clone(),
+        table: subject.table.clone(),
+        snapshot: subject.published.manifest.snapshot,
+        dry_run: true,
+        cost,
+        caps: DryRunCaps {
+            bytes: caps.bytes,
+            seconds: caps.time.as_secs(),
+            stream_seconds: caps.stream_time.as_secs(),
+        },
+        allowed,
+        files: subject.files(&request.state),
+    };
+    let policy = validity.policy;
+    let mut response = answer::json(&said, policy, &request.headers)?;
+    let out = response.headers_mut();
+    out.insert(header::ETAG, validity.tag.header());
+    out.insert(HeaderName::from_static("openshelf-scanned-bytes"), HeaderValue::from(scanned));
     subject.describe(&mut response, &request.state);
     Ok(response)
 }
@@ -83,57 +197,107 @@ async fn row_count(request: &Incoming, subject: &Subject, asked: &Asked) -> Resu
     if asked.count == "none" || request.method == Method::HEAD {
         return Ok(None);
     }
-    let (value, scanned) = scan::count(subject.source.clone(), asked.slice.predicate.as_ref())
-        .await
-        .map_err(|error| subject.hint(request, error.into(), |_| false))?;
-    request.state.metrics.scanned.inc_by(scanned);
-    Ok(Some(json::RowCount { value, kind: "exact" }))
+    let source = subject.source.clone();
+    let predicate = asked.slice.predicate.as_ref();
+    let counted = match asked.count {
+        "estimate" => count::estimate(source, predicate).await,
+        _ => count::exact(source, predicate).await,
+    };
+    let counted = counted.map_err(|error| subject.hint(request, error.into(), |_| false))?;
+    request.state.metrics.scanned.inc_by(counted.scanned);
+    let kind = if counted.is_exact { "exact" } else { "estimate" };
+    Ok(Some(json::RowCount { value: counted.rows, kind }))
 }
 
-fn plan(request: &Incoming, subject: &Subject, asked: Asked, row_count: Option<json::RowCount>) -> (Delivery, Scan) {
+/// Which rows come, and how they are shown.
+fn plan(
+    request: &Incoming,
+    subject: &Subject,
+    asked: Asked,
+    row_count: Option<json::RowCount>,
+    seed: Option<u64>,
+) -> (Delivery, Batches) {
+    let Asked { mut slice, format, limit, order, sample, cursor, truncate, canonical, fingerprint, .. } = asked;
+    let source = subject.source.clone();
     let manifest = &subject.published.manifest;
-    let total = subject.source.table.rows();
-    let offset = asked.slice.offset;
-    let has_condition = asked.slice.predicate.is_some();
-    let known_next = match asked.limit {
-        Some(limit) if !has_condition => offset.checked_add(limit).filter(|next| *next < total),
-        _ => None,
+    let (snapshot, total) = (manifest.snapshot, source.table.rows());
+    let columns = subject.columns(&slice.columns);
+    let offset = cursor.map_or(slice.offset, |cursor| cursor.offset);
+    let is_plain = slice.predicate.is_none() && order.is_none() && sample.is_none() && cursor.is_none();
+    let known_next =
+        limit.filter(|_| is_plain).and_then(|limit| offset.checked_add(limit)).filter(|next| *next < total);
+    // One more than is shown, to know whether there is a next page.
+    let further = format == Format::Json;
+
+    let (batches, last) = match (sample, order) {
+        (Some((rows, _)), order) => {
+            let key = subject.primary_key();
+            let choice = Choice::Sampled { seed: seed.unwrap_or_default(), rows, key, order };
+            let (batches, _) = found::chosen(source, slice, choice, limit.unwrap_or(rows), false);
+            (batches, None)
+        }
+        (None, Some(order)) => {
+            let choice = Choice::Ordered { order, after: cursor.map(|cursor| cursor.row) };
+            let (batches, last) = found::chosen(source, slice, choice, limit.unwrap_or(total), further);
+            (batches, Some(last))
+        }
+        (None, None) if is_plain => (Scan::new(source, slice).batches(), None),
+        (None, None) => {
+            slice.limit = limit.map(|limit| limit.saturating_add(u64::from(further)));
+            let scan = match cursor {
+                Some(cursor) => Scan::from_row(source, slice, cursor.row),
+                None => Scan::new(source, slice),
+            };
+            if further {
+                let (batches, last) = scan.marked();
+                (batches, Some(last))
+            } else {
+                (scan.batches(), None)
+            }
+        }
     };
-    // Further pages are pinned to the snapshot, so that pages never mix two.
+
+    // Further pages stay in the snapshot, so that pages never mix two.
     let here = subject.here(&request.state);
-    let (canonical, snapshot) = (asked.canonical.clone(), manifest.snapshot.to_string());
-    let page = move |offset: u64| {
+    let page = move |name: &str, value: &str, pinned: Option<u64>| {
         let own = canonical.iter().map(|(name, value)| (*name, value.as_str()));
-        let offset = offset.to_string();
-        let query = query_string(own.chain([("offset", offset.as_str()), ("snapshot", snapshot.as_str())]));
-        format!("{here}{query}")
+        let pinned = pinned.map(|snapshot| snapshot.to_string());
+        let pin = pinned.iter().map(|snapshot| ("snapshot", snapshot.as_str()));
+        format!("{here}{}", query_string(own.chain([(name, value)]).chain(pin)))
     };
-    let next = known_next.map(&page);
+    let next = known_next.map(|next| page("offset", &next.to_string(), Some(snapshot)));
     let tail = {
         let next = next.clone();
         move |rows: u64, more: bool| {
-            let next = if has_condition { more.then(|| page(offset.saturating_add(rows))) } else { next };
-            json::Tail { offset, row_count, next, ..json::Tail::default() }
+            let next = match last {
+                Some(last) if more => {
+                    let offset = offset.saturating_add(rows);
+                    let cursor = Cursor { snapshot, query: fingerprint, offset, row: last.get() };
+                    Some(page("cursor", &cursor.encode(), None))
+                }
+                _ => next,
+            };
+            json::Tail { offset, row_count, next, seed, ..json::Tail::default() }
         }
     };
     let head = [
         ("dataset".to_owned(), json!(manifest.dataset)),
         ("table".to_owned(), json!(subject.table)),
-        ("snapshot".to_owned(), json!(manifest.snapshot)),
+        ("snapshot".to_owned(), json!(snapshot)),
     ];
     let delivery = Delivery {
-        format: asked.format,
-        columns: subject.columns(&asked.slice.columns),
+        format,
+        columns,
         head: head.into_iter().collect(),
         tail: Box::new(tail),
-        limit: asked.limit,
-        truncate: asked.truncate,
+        limit,
+        truncate,
         file: format!("{}-{}", manifest.dataset, subject.table),
-        metadata: match asked.format {
+        metadata: match format {
             Format::Parquet => subject.metadata(),
             _ => Vec::new(),
         },
         next,
     };
-    (delivery, Scan::new(subject.source.clone(), asked.slice))
+    (delivery, batches)
 }

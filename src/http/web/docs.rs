@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The parameters of rows: name and meaning.
-const PARAMETERS: [(&str, &str); 9] = [
+const PARAMETERS: [(&str, &str); 14] = [
     ("select", "Columns, comma-separated, in the order wanted. `-text` leaves one out; double quotes admit any name."),
     (
         "where",
@@ -31,17 +31,41 @@ const PARAMETERS: [(&str, &str); 9] = [
          reach into structs, maps and lists.",
     ),
     ("{column}__{op}", "One condition, joined to `where` by and."),
-    ("offset", "Rows to skip. Without a condition every depth costs the same."),
+    (
+        "order_by",
+        "`a,-b`: by column a, then by column b with the largest first. Nulls come last both ways and NaN just before them; \
+         rows that are equal come in their physical order, which is also the order without this. Text goes by its bytes; \
+         lists, structs and maps have no order.",
+    ),
+    ("offset", "Rows to skip. Without a condition or an order every depth costs the same."),
     (
         "limit",
         "Most rows. JSON: 100 by default, at most 10 000. All other formats: every matching row unless it is given.",
+    ),
+    (
+        "cursor",
+        "Goes on where a page ended, in the snapshot it began in, at the same cost at any depth: follow `next`. It belongs \
+         to its table, condition and order; `select`, `limit` and `format` may change from page to page.",
+    ),
+    (
+        "sample",
+        "So many rows at random of those that match, at most 100 000: those with the smallest hash of seed and primary key \
+         (row number if none), in that order unless `order_by` says another. Not with `offset` or `cursor`.",
+    ),
+    (
+        "seed",
+        "Which sample: the same seed draws the same rows from the same snapshot. Chosen and said when it is not given.",
     ),
     ("snapshot", "A number, or a UTC date for the newest of that day. The current one by default."),
     ("format", "`json`, `ndjson`, `csv`, `arrow` (IPC stream) or `parquet`; or by `Accept`."),
     (
         "count",
-        "`exact` counts the matching rows into `row_count`; `estimate` is the same where there is no condition; `none` by \
-         default.",
+        "`exact` counts the matching rows into `row_count` (other formats: the header `Openshelf-Row-Count`), reading the \
+         condition's columns; `estimate` looks at some of the pages that may match and says that it did; `none` by default.",
+    ),
+    (
+        "dry_run",
+        "`1` says what the answer would read at most (files, pages, rows, bytes), what one answer may, and does nothing else.",
     ),
     ("truncate", "`0` shows JSON cells over 64 KiB whole; otherwise they are cut and listed in `truncated`."),
 ];

@@ -5,16 +5,19 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
     compute::filter_record_batch,
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef},
     error::ArrowError,
 };
 use datafusion::{
-    common::{DFSchema, DataFusionError, ScalarValue, tree_node::TreeNode},
+    common::{
+        DFSchema, DataFusionError, ScalarValue,
+        tree_node::{Transformed, TreeNode},
+    },
     logical_expr::{Expr, ExprSchemable, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::PhysicalExpr,
@@ -89,6 +92,7 @@ impl Predicate {
             .build();
         let simplifier = ExprSimplifier::new(context);
         let logical = simplifier.simplify(simplifier.coerce(logical, &all)?)?;
+        let logical = logical.transform(|part| Ok(positive_zero(part)))?.data;
         let used: BTreeSet<usize> =
             logical.column_refs().into_iter().filter_map(|column| arrow.index_of(&column.name).ok()).collect();
         let columns: Vec<usize> = used.into_iter().collect();
@@ -129,7 +133,7 @@ impl Predicate {
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
         let value = self
             .physical
-            .evaluate(batch)
+            .evaluate(without_negative_zero(batch)?.as_ref())
             .and_then(|value| value.into_array(batch.num_rows()))
             .map_err(|error| ArrowError::ComputeError(plain(&error)))?;
         match value.data_type() {
@@ -161,6 +165,35 @@ pub(in crate::query) fn on_deep_stack<T: Send>(
             Ok(Err(_)) | Err(_) => Err(SliceError::new(parameter, "cannot be read here; a simpler one may work")),
         }
     })
+}
+
+/// Arrow compares floating-point numbers by their bits, and so tells `-0.0` from `0.0`; SQL does not.
+fn positive_zero(part: Expr) -> Transformed<Expr> {
+    match part {
+        Expr::Literal(ScalarValue::Float64(Some(0.0)), metadata) => {
+            Transformed::yes(Expr::Literal(ScalarValue::Float64(Some(0.0)), metadata))
+        }
+        Expr::Literal(ScalarValue::Float32(Some(0.0)), metadata) => {
+            Transformed::yes(Expr::Literal(ScalarValue::Float32(Some(0.0)), metadata))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+/// The batch with `0.0` in place of each `-0.0`.
+fn without_negative_zero(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>, ArrowError> {
+    if !batch.schema_ref().fields().iter().any(|field| field.data_type().is_floating()) {
+        return Ok(Cow::Borrowed(batch));
+    }
+    let plain = |column: &ArrayRef| -> ArrayRef {
+        match column.data_type() {
+            DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0)),
+            DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0)),
+            _ => Arc::clone(column),
+        }
+    };
+    let columns = batch.columns().iter().map(plain).collect();
+    RecordBatch::try_new(batch.schema(), columns).map(Cow::Owned)
 }
 
 fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {

@@ -1,0 +1,155 @@
+//! What `/openapi.json` says of rows: their parameters, answers and refusals, once for all addresses that give rows.
+#![allow(dead_code, reason = "these types are read by the document, not by the program")]
+
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+
+use super::rows::DryRun;
+use crate::query::encode::json::{AnswerColumn, Cut, RowCount};
+
+/// The five formats.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum FormatName {
+    Json,
+    Ndjson,
+    Csv,
+    Arrow,
+    Parquet,
+}
+
+/// How rows are counted.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum CountName {
+    None,
+    Estimate,
+    Exact,
+}
+
+/// The parameters of rows. Besides, `{column}__{op}=value` (exact, not, gt, gte, lt, lte, in, contains, startswith, isnull)
+/// adds one condition to `where`.
+#[derive(IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RowsQuery {
+    /// Columns, comma-separated, in the order wanted; `-name` leaves one out; double quotes admit any name.
+    select: Option<String>,
+    /// A SQL boolean expression over the columns; `/docs` lists its functions. `{column}__{op}=value` adds a condition.
+    #[param(max_length = 65536)]
+    #[schema(max_length = 65536)]
+    r#where: Option<String>,
+    /// Columns, comma-separated, the first counting most; `-name` puts the largest first. Nulls last both ways.
+    order_by: Option<String>,
+    /// Rows to skip; any depth costs the same without `where` and `order_by`. Not with `cursor` or `sample`.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    offset: Option<i64>,
+    /// Most rows. JSON: 100 by default, at most 10 000; other formats: every matching row unless it is given.
+    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
+    limit: Option<i64>,
+    /// Where a page ended, from `next`; belongs to its table, snapshot, condition and order.
+    cursor: Option<String>,
+    /// So many rows at random of those that match; at most 10 000 in JSON. Not with `offset` or `cursor`.
+    #[param(minimum = 1, maximum = 100_000)]
+    #[schema(minimum = 1, maximum = 100_000)]
+    sample: Option<i64>,
+    /// Which sample; only with `sample`.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    seed: Option<i64>,
+    /// A snapshot's number, or a UTC date such as 2026-11-21; the current one by default.
+    snapshot: Option<String>,
+    /// The format; `Accept` without it, JSON without both.
+    #[param(inline)]
+    #[schema(inline)]
+    format: Option<FormatName>,
+    /// Whether the matching rows are counted.
+    #[param(inline)]
+    #[schema(inline)]
+    count: Option<CountName>,
+    /// 0 shows JSON cells over 64 KiB whole.
+    #[param(minimum = 0, maximum = 1)]
+    #[schema(minimum = 0, maximum = 1)]
+    truncate: Option<i32>,
+    /// 1 says what the answer would take, and does nothing else.
+    #[param(minimum = 0, maximum = 1)]
+    #[schema(minimum = 0, maximum = 1)]
+    dry_run: Option<i32>,
+}
+
+/// Rows as JSON.
+#[derive(ToSchema)]
+pub(super) struct RowsAnswer {
+    dataset: String,
+    table: String,
+    snapshot: u64,
+    columns: Vec<AnswerColumn>,
+    /// One object a row, with every selected column.
+    rows: Vec<Map<String, Value>>,
+    /// Rows before these.
+    offset: u64,
+    /// Rows that match, if they were counted.
+    row_count: Option<RowCount>,
+    /// Address of the rows that follow; null after the last.
+    next: Option<String>,
+    /// Cells that were cut.
+    truncated: Vec<Cut>,
+    /// The seed of a sample.
+    seed: Option<u64>,
+}
+
+/// Rows, or with `dry_run=1` what they would cost.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(super) enum RowsBody {
+    Rows(RowsAnswer),
+    Cost(DryRun),
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// A page of this server that explains it.
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// The request's id.
+    instance: String,
+    /// What to do instead: an address or a command that works.
+    hint: String,
+}
+
+/// How rows are refused.
+#[derive(IntoResponses)]
+pub(super) enum RowsRefused {
+    /// The client has them.
+    #[response(status = 304)]
+    NotModified,
+    /// A parameter is wrong; the problem says which and what would work.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Wrong(#[to_schema] ProblemBody),
+    /// No such dataset, table or snapshot.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[to_schema] ProblemBody),
+    /// No such format.
+    #[response(status = 406, content_type = "application/problem+json")]
+    NoFormat(#[to_schema] ProblemBody),
+    /// The body of a POST is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(#[to_schema] ProblemBody),
+    /// The body of a POST is no JSON by its type.
+    #[response(status = 415, content_type = "application/problem+json")]
+    NoJson(#[to_schema] ProblemBody),
+    /// It takes more than one answer may; the problem names the files.
+    #[response(status = 422, content_type = "application/problem+json")]
+    TooMuch(#[to_schema] ProblemBody),
+    /// Too many requests; `Retry-After` says when to come back.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(#[to_schema] ProblemBody),
+    /// The license allows no public copy.
+    #[response(status = 451, content_type = "application/problem+json")]
+    Personal(#[to_schema] ProblemBody),
+}
