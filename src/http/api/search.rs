@@ -148,7 +148,7 @@ fn read(
         return Err(Problem::new(Kind::InvalidParameter, "A search needs `q`: the words to look for."));
     };
     let question = Question::parse(q, schema, searched)?;
-    let asked = asked::read(&params.clone().without(|name| name == "q"), schema, &request.headers)?;
+    let asked = asked::read(&params.clone().without(|name| name == "q"), "search", schema, &request.headers)?;
     Ok((question, asked))
 }
 
