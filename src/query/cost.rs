@@ -198,8 +198,7 @@ fn read(metadata: &ArrowReaderMetadata, spans: &[Range<u64>], ranges: &[Range<u6
     {
         read.groups += 1;
         for (leaf, column) in group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf)) {
-            let pages =
-                parquet.offset_index().and_then(|index| index.get(at)?.get(leaf)).map(|index| index.page_locations());
+            let pages = parquet.offset_index().and_then(|index| Some(index.get(at)?.get(leaf)?.page_locations()));
             let Some(pages) = pages.filter(|pages| !pages.is_empty()) else {
                 read.bytes += u64::try_from(column.compressed_size()).unwrap_or(0);
                 continue;

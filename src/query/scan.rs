@@ -31,6 +31,7 @@ use parquet::{
         },
     },
     errors::ParquetError,
+    file::metadata::RowGroupMetaData,
 };
 
 use super::{
@@ -437,7 +438,7 @@ pub(super) fn spans(metadata: &ArrowReaderMetadata, start: u64) -> Vec<Range<u64
         next = next.saturating_add(u64::try_from(rows).unwrap_or(0));
         begin..next
     };
-    metadata.metadata().row_groups().iter().map(|group| group.num_rows()).map(span).collect()
+    metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).map(span).collect()
 }
 
 /// The physical rows that a selection of these row groups of a file picks; the file begins at row `start`.
