@@ -61,6 +61,20 @@ pub(super) async fn build(
         next += added;
         progress.advance(added);
     }
+    let writer = join(index, writer).await?;
+    let folder = folder.to_owned();
+    let step = tokio::task::spawn_blocking(move || {
+        writer.garbage_collect_files().wait().map_err(broken)?;
+        writer.wait_merging_threads().map_err(broken)?;
+        remove_locks(&folder).map_err(broken)
+    });
+    step.await.map_err(|error| QueryError::Cut(error.to_string()))??;
+    progress.advance(rows / 2);
+    Ok(())
+}
+
+/// Writes what is held, and makes all segments one, in the order of the rows.
+pub(super) async fn join(index: Index, mut writer: IndexWriter) -> Result<IndexWriter, QueryError> {
     let step = tokio::task::spawn_blocking(move || {
         writer.commit()?;
         let order = in_order(&index)?;
@@ -71,15 +85,7 @@ pub(super) async fn build(
         // On a thread of the writer's own.
         writer.merge(&order).await.map_err(broken)?;
     }
-    let folder = folder.to_owned();
-    let step = tokio::task::spawn_blocking(move || {
-        writer.garbage_collect_files().wait().map_err(broken)?;
-        writer.wait_merging_threads().map_err(broken)?;
-        remove_locks(&folder).map_err(broken)
-    });
-    step.await.map_err(|error| QueryError::Cut(error.to_string()))??;
-    progress.advance(rows / 2);
-    Ok(())
+    Ok(writer)
 }
 
 /// The segments by the rows they begin with.
