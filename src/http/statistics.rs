@@ -86,11 +86,16 @@ impl Found {
     }
 }
 
-/// The statistics of a table; making them is begun where nobody has.
+/// The statistics of a table; making them is begun where nobody has, and waited for no longer than `patience`.
 ///
 /// # Errors
 /// When the store does not answer.
-pub(super) async fn of(state: &AppState, published: &Published, table: &TableSnapshot) -> Result<Found, Problem> {
+pub(super) async fn of(
+    state: &AppState,
+    published: &Published,
+    table: &TableSnapshot,
+    patience: Duration,
+) -> Result<Found, Problem> {
     let manifest = &published.manifest;
     let of = DerivedFrom::new(manifest, table)?;
     if let Some(found) = known(state, &of).await? {
@@ -112,7 +117,7 @@ pub(super) async fn of(state: &AppState, published: &Published, table: &TableSna
         statistics::make(&source, &begun, &progress).await?;
         Ok::<_, QueryError>(())
     });
-    let (state_of, again) = match state.background.settled(&name, state.settings.derived.patience).await {
+    let (state_of, again) = match state.background.settled(&name, patience).await {
         Standing::Gone => match known(state, &of).await? {
             Some(found) => return Ok(Found::whole(found)),
             None => (Completeness::Computing, SOON),

@@ -29,6 +29,14 @@ async fn a_dataset_page_shows_columns_and_first_rows() {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert_eq!(shelf.problem("/datasets/flims").await.0, 404);
+    // Once the statistics are there, the page shows them.
+    assert_eq!(shelf.json("/v1/datasets/films/tables/titles").await["statistics_state"], "complete");
+    let page = shelf.get("/datasets/films").await.text().await.unwrap();
+    for part in
+        ["1900 to 1949", "36 null", "all different", "elements: drama (250)", "role=\"img\" aria-label=\"Histogram"]
+    {
+        assert!(page.contains(part), "{part} in {page}");
+    }
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
     let access = gate::access(state, license);
     let files = state.store.files(manifest, table).await?;
     let found = match access {
-        Access::Open => statistics::of(state, &published, table).await?,
+        Access::Open => statistics::of(state, &published, table, state.settings.derived.patience).await?,
         Access::MetadataOnly => Found::withheld(),
     };
     let columns = table

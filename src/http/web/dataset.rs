@@ -1,12 +1,12 @@
 //! `/datasets/{dataset}`: one dataset with its tables, columns and first rows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::{count, docs::marked, layout, outside, size, snippets, start};
+use super::{count, docs::marked, layout, outside, size, snippets, start, values};
 use crate::{
     catalog::{DataFile, TableSnapshot},
     http::{
@@ -18,11 +18,13 @@ use crate::{
         problem::Problem,
         published::{self, Published},
         state::AppState,
+        statistics,
     },
     query::{
         Slice, SliceRequest,
         encode::{Encoder, Format, OutputColumn},
         scan::Scan,
+        statistics::TableStatistics,
         table::Rows,
     },
 };
@@ -39,6 +41,7 @@ struct Shown<'a> {
     open: bool,
     files: Arc<Vec<DataFile>>,
     rows: Vec<Vec<String>>,
+    statistics: Option<Arc<TableStatistics>>,
 }
 
 /// A dataset, for people.
@@ -62,7 +65,8 @@ pub(in crate::http) async fn page(
         let open = gate::access(&state, manifest.license_of(table)) == Access::Open;
         let files = state.store.files(manifest, table).await?;
         let rows = if open { first_rows(&state, &published, table).await } else { Vec::new() };
-        tables.push(Shown { table, open, files, rows });
+        let statistics = if open { values_of(&state, &published, table).await } else { None };
+        tables.push(Shown { table, open, files, rows, statistics });
     }
     let gaps = state.store.some_gaps(manifest, 0, GAPS).await?;
     let id = &manifest.dataset;
@@ -109,7 +113,7 @@ fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Mark
                 " · " a href=(format!("{api}/files")) { "files" }
                 @if !table.primary_key.is_empty() { " · key " code { (table.primary_key.join(", ")) } }
             }
-            (columns(table))
+            (columns(table, shown.statistics.as_deref()))
             @if !shown.open { (snippets::own_machine(id)) }
             @if !shown.rows.is_empty() {
                 details open {
@@ -127,13 +131,36 @@ fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Mark
     }
 }
 
-fn columns(table: &TableSnapshot) -> Markup {
+/// The statistics, if they are there; a page does not wait for them.
+async fn values_of(state: &AppState, published: &Published, table: &TableSnapshot) -> Option<Arc<TableStatistics>> {
+    match statistics::of(state, published, table, Duration::ZERO).await {
+        Ok(found) => found.statistics,
+        Err(problem) => {
+            tracing::warn!(
+                dataset.id = published.manifest.dataset,
+                cause = problem.cause(),
+                "no statistics of {}",
+                table.name
+            );
+            None
+        }
+    }
+}
+
+fn columns(table: &TableSnapshot, statistics: Option<&TableStatistics>) -> Markup {
     html! {
         div .wide tabindex="0" role="region" aria-label={ "Columns of " (table.name) } {
             table {
-                thead { tr { th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Meaning" } } }
+                thead {
+                    tr {
+                        th scope="col" { "Column" }
+                        th scope="col" { "Type" }
+                        th scope="col" { "Meaning" }
+                        @if statistics.is_some() { th scope="col" { "Values" } }
+                    }
+                }
                 tbody {
-                    @for column in &table.schema.columns {
+                    @for (at, column) in table.schema.columns.iter().enumerate() {
                         tr {
                             td { code { (column.name) } }
                             td .type {
@@ -141,6 +168,9 @@ fn columns(table: &TableSnapshot) -> Markup {
                                 @if column.nullable { " " span .soft { "or null" } }
                             }
                             td { (marked(&column.description)) @if let Some(unit) = &column.unit { span .soft { " [" (unit) "]" } } }
+                            @if let Some(all) = statistics {
+                                td { @if let Some(column) = all.columns.get(at) { (values::shown(column, all.rows)) } }
+                            }
                         }
                     }
                 }

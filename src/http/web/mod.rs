@@ -8,6 +8,7 @@ pub(super) mod problems;
 mod snippets;
 pub(super) mod start;
 mod style;
+mod values;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
