@@ -51,7 +51,7 @@ fn line(statistics: &ColumnStatistics, of: &ColumnStatistics, rows: u64) -> Stri
     }
     match of.distinct {
         Some(Distinct { value, kind: Exactness::Exact }) if value == rows && rows > 1 => {
-            parts.push("all different".into())
+            parts.push("all different".into());
         }
         Some(Distinct { value, kind: Exactness::Exact }) => parts.push(format!("{} different", count(value))),
         Some(Distinct { value, kind: Exactness::Estimate }) => parts.push(format!("about {} different", count(value))),
