@@ -1,5 +1,7 @@
 """What programs do without a server, on the same files: DuckDB, Lance and pyarrow."""
 
+import re
+import subprocess
 import time
 
 import numpy as np
@@ -84,6 +86,14 @@ def lance(folder, files, table, seconds):
     offsets = workloads.shuffled(0, table.rows - workloads.PAGE, 5000, 1)
     take = lambda offset: (lambda: dataset.take(list(range(offset, offset + workloads.PAGE))))
     return [summary("Lance", "take of 100 rows", timed([take(int(offset)) for offset in offsets], seconds))]
+
+
+def slices(programs, store):
+    """Openshelf without HTTP, by `examples/slice.rs`: milliseconds of 100 rows in a row, with pages kept and without."""
+    command = [programs / "examples" / "slice", store, "titles", "titles"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
+    found = re.findall(r"cache +(\d+) MiB: p50 (\d+) us", said)
+    return {"kept" if int(cache) else "not kept": int(p50) / 1000 for cache, p50 in found}
 
 
 def pyarrow(files, rows):

@@ -51,7 +51,6 @@ def criteria(found):
     beginning = one(found, "Openshelf", "pages at the beginning", 1)
     sql = facts.get("sql") or {}
     ratios = [query["openshelf_ms"] / query["duckdb_ms"] for query in sql.values() if isinstance(query, dict)]
-    slice_us = facts.get("slice_us")
     return [
         criterion("random pages, requests a second: best of ours to the better peer's", ratio(ours and ours["per_second"], theirs and theirs["per_second"]), 20, True),
         criterion("random pages, p99 to that peer's, at the worst number of connections", max((t for t in tails if t), default=None), 0.2),
@@ -61,7 +60,7 @@ def criteria(found):
         criterion("bytes read from the store for a page, at most", fact("scanned", "most"), MIB, unit="B"),
         criterion("look-up by key, p50 to DuckDB's in process", ratio(one(found, "Openshelf", "look-up", 1), one(found, "DuckDB", "look-up", 0)), 0.1),
         criterion("bytes read for an absent key, on average", fact("scanned_absent", "mean"), 0, unit="B"),
-        criterion("100 rows in process to Lance's take", ratio(slice_us and slice_us / 1000, one(found, "Lance", "take of 100 rows", 0)), 1),
+        criterion("100 rows in process to Lance's take", ratio(fact("slices", "kept"), one(found, "Lance", "take of 100 rows", 0)), 1),
         criterion("four aggregates, geometric mean of time to DuckDB's", math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None, 1),
         criterion("export as Arrow, speed to pyarrow's decoding", ratio(facts.get("export_arrow"), fact("pyarrow", "threads")), 0.6, True),
         criterion("resident memory, at most", facts.get("most_mib"), 512, unit="MiB"),
@@ -101,6 +100,8 @@ def text(found):
     for form in ["arrow", "csv"]:
         if facts.get(f"export_{form}"):
             lines.append(f"export as {form:6}{number(facts[f'export_{form}'])} rows a second")
+    for name, took in (facts.get("slices") or {}).items():
+        lines.append(f"100 rows in process, decoded pages {name}: {number(took * 1000)} µs")
     for name, speed in (facts.get("pyarrow") or {}).items():
         lines.append(f"pyarrow, {name}: {number(speed)} rows a second decoded")
     if facts.get("index_seconds"):

@@ -158,7 +158,7 @@ def table_of(rows):
 
 def main():
     given = arguments()
-    folder = tables.folder(BASE, given.rows)
+    folder, copies = tables.published(BASE, given.rows), tables.copies(BASE, given.rows)
     bench = Bench(given)
     facts = bench.found["facts"]
     store = tables.build(given.programs, folder, "titles", given.rows, 1)
@@ -182,7 +182,7 @@ def main():
         if name in given.only:
 
             def peer():
-                with start(folder, table.files, folder) as server:
+                with start(copies, table.files, folder) as server:
                     bench.loads(server, folder, ask(table), post)
                     facts[f"{name}_mib"] = server.memory()[1]
 
@@ -191,8 +191,9 @@ def main():
         duckdb = bench.attempt("duckdb", lambda: inprocess.duckdb(table.files, table, given.seconds))
         bench.found["results"] += duckdb or []
     if "lance" in given.only:
-        lance = bench.attempt("lance", lambda: inprocess.lance(folder, table.files, table, given.seconds))
+        lance = bench.attempt("lance", lambda: inprocess.lance(copies, table.files, table, given.seconds))
         bench.found["results"] += lance or []
+        facts["slices"] = bench.attempt("slices in process", lambda: inprocess.slices(given.programs, store))
     if "pyarrow" in given.only:
         rows = min(1_000_000, table.rows // 2)
         facts["pyarrow"] = bench.attempt("pyarrow", lambda: inprocess.pyarrow(table.files, rows))

@@ -62,24 +62,29 @@ def upstream(titles, rows):
     return server
 
 
-def state(*of):
-    """What a table follows from: the programs' sources and its size."""
-    digest = hashlib.sha256(repr(of).encode() + DEFINITION.encode())
-    for folder in ["examples", "src/ingest", "src/catalog"]:
-        for path in sorted((ROOT / folder).rglob("*.rs")):
-            digest.update(path.read_bytes())
-    digest.update((ROOT / "Cargo.lock").read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def folder(base, rows):
-    """Where everything made of so many rows is kept. What older sources made goes."""
-    kept = base / f"{rows}-{state()}"
-    for old in base.glob(f"{rows}-*"):
-        if old != kept:
+def kept(base, kind, rows, sources):
+    """A folder for what follows from these sources. What they made when they were others goes."""
+    digest = hashlib.sha256(DEFINITION.encode())
+    for source in sources:
+        path = ROOT / source
+        for file in sorted(path.rglob("*.rs")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    folder = base / f"{kind}-{rows}-{digest.hexdigest()[:16]}"
+    for old in base.glob(f"{kind}-{rows}-*"):
+        if old != folder:
             shutil.rmtree(old)
-    kept.mkdir(parents=True, exist_ok=True)
-    return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def published(base, rows):
+    """Our store: follows from the program."""
+    return kept(base, "published", rows, ["examples/titles.rs", "src/ingest", "src/catalog", "Cargo.lock"])
+
+
+def copies(base, rows):
+    """The others' own copies of the rows: follow from the rows alone."""
+    return kept(base, "copies", rows, ["examples/titles.rs", "scripts/benches/servers.py"])
 
 
 def build(programs, folder, dataset, rows, parts):
