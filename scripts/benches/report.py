@@ -71,6 +71,8 @@ def criteria(found):
 def number(value, unit=""):
     if value is None:
         return "–"
+    if value == 0:
+        return "0"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4
     return f"{value:,.{digits}f}{' ' + unit if unit and unit != '×' else unit}"
 

@@ -5,12 +5,10 @@ import json
 import pathlib
 import re
 import socket
-import sqlite3
 import subprocess
 import time
-import urllib.parse
 
-import pyarrow.parquet as pq
+import sqlite
 
 START_SECONDS = 600
 
@@ -99,7 +97,7 @@ def parquet_files(server, store, dataset):
 def datasette(folder, files, logs):
     database = folder / "titles.db"
     if not database.exists():
-        build_sqlite(database, files)
+        sqlite.build(database, files)
     inspected = database.with_suffix(".json")
     program = pathlib.Path(__import__("sys").executable).parent / "datasette"
     if not inspected.exists():
@@ -110,33 +108,6 @@ def datasette(folder, files, logs):
     for name, value in settings.items():
         command += ["--setting", name, str(value)]
     return Server("Datasette", command, logs / "datasette.log", port, "/-/versions.json")
-
-
-def build_sqlite(database, files):
-    """One table as Datasette wants it: keys and filtered columns indexed, full text by FTS5."""
-    print("building the SQLite database", flush=True)
-    building = database.with_suffix(".building")
-    building.unlink(missing_ok=True)
-    with sqlite3.connect(building) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(
-            "CREATE TABLE titles (tconst TEXT, title_type TEXT, primary_title TEXT, original_title TEXT, is_adult INTEGER,"
-            " start_year INTEGER, end_year INTEGER, runtime_minutes INTEGER, genres TEXT)"
-        )
-        for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(50_000):
-                columns = [column.to_pylist() for column in batch.columns]
-                columns[-1] = [None if genres is None else json.dumps(genres) for genres in columns[-1]]
-                connection.executemany("INSERT INTO titles VALUES (?,?,?,?,?,?,?,?,?)", zip(*columns))
-        connection.execute("CREATE UNIQUE INDEX by_key ON titles (tconst)")
-        for column in ["title_type", "start_year", "runtime_minutes"]:
-            connection.execute(f"CREATE INDEX by_{column} ON titles ({column})")
-        connection.execute("CREATE INDEX by_year_and_type ON titles (start_year, title_type, runtime_minutes)")
-        connection.execute("CREATE VIRTUAL TABLE titles_fts USING fts5 (primary_title, content=\"titles\")")
-        connection.execute("INSERT INTO titles_fts (titles_fts) VALUES ('rebuild')")
-        connection.execute("ANALYZE")
-    building.rename(database)
 
 
 def roapi(folder, files, logs):
@@ -153,7 +124,3 @@ def roapi(folder, files, logs):
         (linked / f"{at:03}.parquet").symlink_to(file.resolve())
     program = pathlib.Path(__import__("sys").executable).parent / "roapi"
     return Server("ROAPI", [program, "-c", config], logs / "roapi.log", port, "/api/schema")
-
-
-def query(path, **parameters):
-    return f"{path}?{urllib.parse.urlencode(parameters)}"

@@ -84,7 +84,7 @@ def published(base, rows):
 
 def copies(base, rows):
     """The others' own copies of the rows: follow from the rows alone."""
-    return kept(base, "copies", rows, ["examples/titles.rs", "scripts/benches/servers.py"])
+    return kept(base, "copies", rows, ["examples/titles.rs", "scripts/benches/sqlite.py"])
 
 
 def build(programs, folder, dataset, rows, parts):

@@ -92,6 +92,15 @@ struct FileChanges {
     removed: Vec<FileEntry>,
 }
 
+/// What an answer holds that is no rows.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the document")]
+enum Summary {
+    Numbers(ChangeNumbers),
+    Files(FileChanges),
+}
+
 /// What changed in a table after one snapshot, up to another: rows as in Delta's change feed, version by version.
 ///
 /// Each snapshot after `from` is compared with the one before it, over the columns that both have, by primary key: rows
@@ -114,7 +123,7 @@ struct FileChanges {
         ("truncate" = Option<u8>, Query, description = "As for rows")
     ),
     responses(
-        (status = 200, description = "Rows of the feed, or numbers (`ChangeNumbers`), or files (`FileChanges`)", body = ChangeNumbers),
+        (status = 200, description = "Rows of the feed, or numbers (`ChangeNumbers`), or files (`FileChanges`)", body = Summary),
         (status = 304, description = "The client has them"),
         (status = 400, description = "A parameter is wrong; the problem says which and what would work"),
         (status = 404, description = "No such table or snapshot"),

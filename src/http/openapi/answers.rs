@@ -15,6 +15,7 @@ pub(super) fn components(document: &mut Value) {
     let Some(schemas) = all.entry("schemas").or_insert_with(|| json!({})).as_object_mut() else { return };
     schemas.insert("Problem".to_owned(), problem());
     schemas.insert("Rows".to_owned(), rows());
+    schemas.insert("Cost".to_owned(), cost());
     all.insert("headers".to_owned(), headers());
 }
 
@@ -78,6 +79,16 @@ fn rows() -> Value {
     })
 }
 
+/// What `dry_run=1` says, at least.
+fn cost() -> Value {
+    json!({
+        "type": "object",
+        "description": "What the answer would take, without doing it.",
+        "required": ["dry_run"],
+        "properties": {"dry_run": {"type": "boolean", "enum": [true]}},
+    })
+}
+
 fn headers() -> Value {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
     json!({
@@ -113,10 +124,15 @@ pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     if !gives_rows(get) {
         return;
     }
+    let takes_dry_run = in_place(get, "query").any(|parameter| name_of(parameter) == "dry_run");
     let Some(responses) = get.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if let Some(good) = responses.get_mut("200").and_then(Value::as_object_mut) {
-        let own = good.get("content").and_then(|content| content.get("application/json")).cloned();
-        let rows = own.unwrap_or_else(|| json!({"schema": {"$ref": "#/components/schemas/Rows"}}));
+        let own = good.get("content").and_then(|content| content.pointer("/application~1json/schema")).cloned();
+        let cost = own.is_none() && takes_dry_run;
+        let other = if cost { Some(json!({"$ref": "#/components/schemas/Cost"})) } else { own };
+        let rows = json!({"$ref": "#/components/schemas/Rows"});
+        let schema = other.map_or_else(|| rows.clone(), |other| json!({"anyOf": [rows, other]}));
+        let rows = json!({"schema": schema});
         let format = |format: Format| match format {
             Format::Json => (format.media_type().to_owned(), rows.clone()),
             _ => (format.media_type().to_owned(), json!({})),

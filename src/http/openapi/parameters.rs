@@ -12,19 +12,26 @@ const MOST: i64 = i64::MAX;
 fn bounds(name: &str) -> Option<Value> {
     Some(match name {
         "offset" | "seed" => json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": MOST}),
-        "limit" | "sample" | "since" | "before" | "from" | "to" => {
+        "limit" | "sample" | "since" | "before" => {
             json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": MOST})
         }
-        "snapshot" => json!({"anyOf": [
-            {"type": "integer", "format": "int64", "minimum": 1, "maximum": MOST},
-            {"type": "string", "format": "date"},
-        ]}),
+        "snapshot" | "to" => number_or_date(1),
+        // Before the first snapshot there was nothing: 0.
+        "from" => number_or_date(0),
         "format" => json!({"type": "string", "enum": Format::ALL.map(Format::name)}),
         "count" => json!({"type": "string", "enum": ["none", "estimate", "exact"]}),
         "truncate" | "dry_run" => json!({"type": "integer", "enum": [0, 1]}),
         "dataset" | "table" | "select" | "where" | "order_by" | "cursor" => json!({"type": "string", "minLength": 1}),
         _ => return None,
     })
+}
+
+/// A snapshot: its number, or a UTC date.
+fn number_or_date(least: u64) -> Value {
+    json!({"anyOf": [
+        {"type": "integer", "format": "int64", "minimum": least, "maximum": MOST},
+        {"type": "string", "format": "date"},
+    ]})
 }
 
 /// Bounds the parameters of an operation; a bound in the handler's own annotation stays.
@@ -90,13 +97,21 @@ fn conditions_schema() -> Value {
 /// A POST beside a GET that says no more of its body than that it is an object takes the GET's parameters as its keys.
 pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     let Some(get) = operations.get("get").and_then(Value::as_object) else { return };
-    let (mut keys, mut conditions) = (Map::new(), json!(false));
+    let (mut keys, mut conditions, mut required) = (Map::new(), json!(false), Vec::new());
     for parameter in in_place(get, "query") {
         let schema = parameter.get("schema").cloned().unwrap_or_default();
         match name_of(parameter) {
             "conditions" => conditions = json!({"type": ["string", "number", "boolean", "null"]}),
             name => {
-                keys.insert(name.to_owned(), in_body(name, schema, parameter.get("description")));
+                let needed = parameter.get("required").is_some_and(|required| required == true);
+                let mut schema = in_body(name, schema, parameter.get("description"));
+                if needed {
+                    required.push(name.to_owned());
+                } else if let Some(every) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+                    // Null is as good as nothing.
+                    every.push(json!({"type": "null"}));
+                }
+                keys.insert(name.to_owned(), schema);
             }
         }
     }
@@ -104,7 +119,8 @@ pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
         let known = keys.keys().map(|name| format!("|^{name}$")).collect::<String>();
         json!({"pattern": format!("__({})${known}", filters::OPERATIONS.join("|"))})
     });
-    let mut schema = json!({"type": "object", "properties": keys, "additionalProperties": conditions});
+    let mut schema =
+        json!({"type": "object", "required": required, "properties": keys, "additionalProperties": conditions});
     if let (Some(names), Some(schema)) = (names, schema.as_object_mut()) {
         schema.insert("propertyNames".to_owned(), names);
     }
@@ -117,21 +133,17 @@ pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     }
 }
 
-/// A parameter as a key of a JSON body: numbers may also be text, and null is as good as nothing.
+/// A parameter as a key of a JSON body: numbers may also be text, and lists need no commas.
 fn in_body(name: &str, schema: Value, description: Option<&Value>) -> Value {
-    let mut every = vec![json!({"type": "null"})];
-    if name == "select" {
-        every.push(json!({"type": "array", "items": {"type": "string"}, "minItems": 1}));
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("integer") if schema.get("enum").is_some() => {
-            every.push(json!({"enum": [0, 1, "0", "1", false, true]}));
-        }
-        Some("integer") => {
-            every.push(schema);
-            every.push(json!({"type": "string", "pattern": "^[0-9]+$"}));
-        }
-        _ => every.push(schema),
+    let mut every = match schema.get("type").and_then(Value::as_str) {
+        Some("integer") if schema.get("enum").is_some() => vec![json!({"enum": [0, 1, "0", "1", false, true]})],
+        Some("integer") => vec![schema, json!({"type": "string", "pattern": "^[0-9]+$"})],
+        _ => vec![schema],
+    };
+    match name {
+        "select" => every.push(json!({"type": "array", "items": {"type": "string"}, "minItems": 1})),
+        "snapshots" => every.push(json!({"type": "object", "additionalProperties": number_or_date(1)})),
+        _ => {}
     }
     json!({"description": description, "anyOf": every})
 }
