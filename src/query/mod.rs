@@ -11,6 +11,7 @@ pub mod changes;
 pub mod cost;
 pub mod count;
 pub mod cursor;
+mod dialect;
 pub mod encode;
 pub mod engine;
 mod error;

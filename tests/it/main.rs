@@ -19,6 +19,7 @@ mod definitions;
 mod faults;
 mod fetch;
 mod foreign;
+mod hostile_sql;
 mod kill;
 mod origin;
 mod pack;

@@ -8,7 +8,6 @@ use datafusion::sql::sqlparser::{
         AccessExpr, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
         ObjectNamePart, Subscript, UnaryOperator, Value,
     },
-    dialect::GenericDialect,
     parser::{Parser, ParserError},
     tokenizer::{Location, Token},
 };
@@ -16,7 +15,10 @@ use datafusion::sql::sqlparser::{
 use super::functions;
 use crate::{
     catalog::TableSchema,
-    query::names::{self, NameFault},
+    query::{
+        dialect::ShelfDialect,
+        names::{self, NameFault},
+    },
 };
 
 /// Longest `where`, in bytes.
@@ -52,7 +54,8 @@ pub(super) fn parse(text: &str, schema: &TableSchema) -> Result<Expr, Fault> {
         return Err(Fault::at("is empty; leave the parameter out to get every row", None));
     }
     let fault = |error: ParserError| parser_fault(&error, text);
-    let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(NESTING).try_with_sql(text).map_err(fault)?;
+    let dialect = ShelfDialect::new();
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING).try_with_sql(text).map_err(fault)?;
     let mut expr = parser.parse_expr().map_err(fault)?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {

@@ -7,7 +7,6 @@ use datafusion::sql::sqlparser::{
         self, Expr, FunctionArguments, ObjectName, ObjectNamePart, SetExpr, Spanned, Statement, TableFactor, Visit,
         Visitor,
     },
-    dialect::GenericDialect,
     keywords::Keyword,
     parser::Parser,
     tokenizer::{Token, Tokenizer},
@@ -15,7 +14,9 @@ use datafusion::sql::sqlparser::{
 
 use super::functions;
 use crate::query::{
-    SliceError, names,
+    SliceError,
+    dialect::ShelfDialect,
+    names,
     predicate::{Fault, character, parser_fault},
 };
 
@@ -25,6 +26,8 @@ pub(super) const LONGEST: usize = 64 * 1024;
 const NESTING: usize = 50;
 /// Operators and words such as AND: a chain of them is as deep as it is long.
 const OPERATORS: usize = 1000;
+/// Parentheses that open one right after the other.
+const OPEN: usize = 12;
 /// Tables, joins and set operations.
 const TABLES: usize = 24;
 
@@ -58,13 +61,20 @@ fn read(text: &str) -> Result<(ast::Query, Vec<TableName>), Fault> {
     if text.trim().is_empty() {
         return Err(Fault::at("is empty; it takes one SELECT over `dataset.table`", None));
     }
-    let dialect = GenericDialect {};
+    let dialect = ShelfDialect::new();
     let tokens =
         Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| parser_fault(&error.into(), text))?;
     let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
     if operators > OPERATORS {
         let message = format!("has {operators} operators, more than {OPERATORS}; a long list goes into `in (…)`");
         return Err(Fault::at(message, None));
+    }
+    let mut open = 0;
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        open = if token.token == Token::LParen { open + 1 } else { 0 };
+        if open > OPEN {
+            return Err(Fault::at("nests too deep", character(text, token.span.start)));
+        }
     }
     let fault = |error| parser_fault(&error, text);
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING).with_tokens_with_locations(tokens);
@@ -254,6 +264,10 @@ impl Visitor for Check<'_> {
             },
             Expr::Function(function) => self.function(function, expr),
             Expr::Lambda(_) => self.refuse("lambdas are not available", expr),
+            // A struct of structs doubles its type with every step, before any guard sees it.
+            Expr::Tuple(_) | Expr::Struct { .. } | Expr::Dictionary(_) | Expr::Map(_) => {
+                self.refuse("structs and maps are read here, not made", expr)
+            }
             _ => ControlFlow::Continue(()),
         }
     }
