@@ -78,6 +78,68 @@ pub(super) struct RowsQuery {
     dry_run: Option<i32>,
 }
 
+/// The parameters of a search. Besides, `{column}__{op}=value` adds one condition to `where`, as for rows.
+#[derive(IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SearchQuery {
+    /// Words that must all occur; `"a phrase"`, `-without`, `begin*`, `column:word`, `one OR other`.
+    #[param(min_length = 1, max_length = 1000)]
+    #[schema(min_length = 1, max_length = 1000)]
+    q: String,
+    /// Columns, comma-separated, in the order wanted; `_score` stands before them.
+    select: Option<String>,
+    /// A SQL boolean expression over the columns.
+    #[param(max_length = 65536)]
+    #[schema(max_length = 65536)]
+    r#where: Option<String>,
+    /// Ranks to skip; 100 000 rows are ranked at most.
+    #[param(minimum = 0, maximum = 99_999)]
+    #[schema(minimum = 0, maximum = 99_999)]
+    offset: Option<i64>,
+    /// Most rows. JSON: 100 by default, at most 10 000; other formats: all that match, at most 100 000.
+    #[param(minimum = 1, maximum = 100_000)]
+    #[schema(minimum = 1, maximum = 100_000)]
+    limit: Option<i64>,
+    /// A snapshot's number, or a UTC date such as 2026-11-21; the current one by default.
+    snapshot: Option<String>,
+    /// The format; `Accept` without it, JSON without both.
+    #[param(inline)]
+    #[schema(inline)]
+    format: Option<FormatName>,
+    /// Whether all rows that match are counted; both ways are exact.
+    #[param(inline)]
+    #[schema(inline)]
+    count: Option<CountName>,
+    /// 0 shows JSON cells over 64 KiB whole.
+    #[param(minimum = 0, maximum = 1)]
+    #[schema(minimum = 0, maximum = 1)]
+    truncate: Option<i32>,
+}
+
+/// Rows that were found, as JSON, the best first.
+#[derive(ToSchema)]
+pub(super) struct SearchAnswer {
+    dataset: String,
+    table: String,
+    snapshot: u64,
+    /// The question.
+    q: String,
+    /// `_score` first.
+    columns: Vec<AnswerColumn>,
+    /// One object a row, with `_score` and every selected column.
+    rows: Vec<Map<String, Value>>,
+    /// Rows before these.
+    offset: u64,
+    /// Rows that match, if they were counted.
+    row_count: Option<RowCount>,
+    /// Address of the rows that follow; null after the last.
+    next: Option<String>,
+    /// Cells that were cut.
+    truncated: Vec<Cut>,
+    /// Always null.
+    seed: Option<u64>,
+}
+
 /// Rows as JSON.
 #[derive(ToSchema)]
 pub(super) struct RowsAnswer {

@@ -10,6 +10,7 @@ use crate::{
     http::{
         api::{
             asked::{self, Asked},
+            described::{ProblemBody, RowsRefused, SearchAnswer, SearchQuery},
             name_snapshot,
         },
         deliver::{Delivery, deliver},
@@ -49,27 +50,19 @@ const REFUSED: [(&str, &str); 5] = [
     params(
         ("dataset" = String, Path, description = "Dataset"),
         ("table" = String, Path, description = "Table"),
-        ("q" = String, Query, description = "Words; `\"a phrase\"`, `-without`, `begin*`, `column:word`, `one OR other`"),
-        ("select" = Option<String>, Query, description = "Columns, comma-separated, in the order wanted; `_score` stands before them"),
-        ("where" = Option<String>, Query, description = "A SQL boolean expression over the columns"),
-        ("offset" = Option<u64>, Query, description = "Ranks to skip; 100 000 are ranked at most"),
-        ("limit" = Option<u64>, Query, description = "Most rows; JSON: 100 by default, at most 10 000; other formats: all that match, at most 100 000"),
-        ("snapshot" = Option<String>, Query, description = "Number or UTC date; the current one by default"),
-        ("format" = Option<String>, Query, description = "json, ndjson, csv, arrow or parquet; or by Accept"),
-        ("count" = Option<String>, Query, description = "none, estimate or exact; both count all rows that match"),
-        ("truncate" = Option<u8>, Query, description = "0 shows JSON cells over 64 KiB whole"),
-        ("{column}__{op}" = Option<String>, Query, description = "A condition by hand, as for rows")
+        SearchQuery
     ),
     responses(
-        (status = 200, description = "Rows, the best first"),
+        (status = 200, description = "Rows, the best first", content(
+            (SearchAnswer = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (Vec<u8> = "application/vnd.apache.parquet")
+        )),
         (status = 202, description = "The index of this snapshot is not there yet: how far it is, and when to ask again", body = NotYet),
-        (status = 304, description = "The client has them"),
-        (status = 400, description = "A parameter is wrong; the problem says which and what would work"),
-        (status = 404, description = "No such table, or none of its columns is declared for search"),
-        (status = 406, description = "No such format"),
-        (status = 422, description = "It takes more than one query may"),
-        (status = 451, description = "The license allows no public copy"),
-        (status = 503, description = "The index could not be made; that is tried again after Retry-After")
+        (status = 503, description = "The index could not be made, or the store does not answer; `Retry-After` says when to ask again", body = ProblemBody, content_type = "application/problem+json"),
+        RowsRefused
     )
 )]
 pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
@@ -119,12 +112,18 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/search", tag = "rows",
     params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = Object, description = "The parameters of GET by name", content_type = "application/json"),
+    request_body(content = SearchQuery, description = "The parameters of GET by name", content_type = "application/json"),
     responses(
-        (status = 200, description = "Rows, the best first"),
-        (status = 202, description = "The index of this snapshot is not there yet", body = NotYet),
-        (status = 400, description = "A parameter is wrong"),
-        (status = 404, description = "No such table, or none of its columns is declared for search")
+        (status = 200, description = "Rows, the best first", content(
+            (SearchAnswer = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (Vec<u8> = "application/vnd.apache.parquet")
+        )),
+        (status = 202, description = "The index of this snapshot is not there yet: how far it is, and when to ask again", body = NotYet),
+        (status = 503, description = "The index could not be made, or the store does not answer; `Retry-After` says when to ask again", body = ProblemBody, content_type = "application/problem+json"),
+        RowsRefused
     )
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {

@@ -67,7 +67,12 @@ struct TableDetail {
         ("table" = String, Path, description = "Table"),
         ("snapshot" = Option<String>, Query, description = "Number or UTC date; the current one by default")
     ),
-    responses((status = 200, body = TableDetail), (status = 404, description = "No such table"))
+    responses(
+        (status = 200, body = TableDetail),
+        (status = 304, description = "The client has it"),
+        (status = 400, description = "A parameter is wrong"),
+        (status = 404, description = "No such table or snapshot")
+    )
 )]
 pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem> {
     request.only(&["snapshot"])?;
