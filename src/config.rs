@@ -91,6 +91,8 @@ pub struct ServeSettings {
     pub trusted_proxies: Vec<std::net::IpAddr>,
     /// What one scan may take.
     pub scan: ScanCaps,
+    /// Bytes of decompressed pages kept in memory.
+    pub page_cache: u64,
     /// SQL.
     pub sql: SqlSettings,
     /// Statistics and search.

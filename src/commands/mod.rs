@@ -198,6 +198,9 @@ struct ServeArguments {
     /// Bytes one query may read from the store
     #[arg(long, env = "OPENSHELF_SCAN_BYTES", default_value_t = 4_000_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     scan_bytes: u64,
+    /// Bytes of decompressed pages kept in memory for slices that are asked for again
+    #[arg(long, env = "OPENSHELF_PAGE_CACHE", default_value_t = 67_108_864)]
+    page_cache: u64,
     /// Disposable local space for search indexes in use
     #[arg(long, env = "OPENSHELF_CACHE", default_value = "cache")]
     cache: PathBuf,
@@ -282,6 +285,7 @@ impl ServeArguments {
                 stream_time: Duration::from_secs(self.stream_seconds),
                 bytes: self.scan_bytes,
             },
+            page_cache: self.page_cache,
             sql: SqlSettings::new(std::env::temp_dir().join("openshelf-sql")),
             derived: DerivedSettings { cache_bytes: self.cache_bytes, ..DerivedSettings::new(self.cache.clone()) },
         }

@@ -11,6 +11,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::query::PageCounts;
+
 /// What a request is counted under. `route` is the pattern, never the address: addresses are without number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct RequestLabels {
@@ -37,6 +39,9 @@ pub(super) struct Metrics {
     pub(super) scanned: Counter,
     pub(super) broken: Counter,
     pub(super) connections: Gauge,
+    page_hits: Counter,
+    page_misses: Counter,
+    page_bytes: Gauge,
     working: Gauge,
     waiting: Gauge,
 }
@@ -62,9 +67,27 @@ impl Default for Metrics {
         registry.register_with_unit("scanned", "Bytes read from the store for rows", Unit::Bytes, scanned.clone());
         registry.register("broken_answers", "Answers cut off by an error after their first byte", broken.clone());
         registry.register("connections", "Open connections", connections.clone());
+        let (page_hits, page_misses, page_bytes) = (Counter::default(), Counter::default(), Gauge::default());
+        registry.register("page_cache_hits", "Pages of slices found decompressed in memory", page_hits.clone());
+        registry.register("page_cache_misses", "Pages of slices read from the store", page_misses.clone());
+        registry.register_with_unit("page_cache", "Pages and dictionaries in memory", Unit::Bytes, page_bytes.clone());
         registry.register("background_working", "Statistics and search indexes being made", working.clone());
         registry.register("background_waiting", "Statistics and search indexes waiting to be made", waiting.clone());
-        Self { registry, requests, duration, sent, rows, scanned, broken, connections, working, waiting }
+        Self {
+            registry,
+            requests,
+            duration,
+            sent,
+            rows,
+            scanned,
+            broken,
+            connections,
+            page_hits,
+            page_misses,
+            page_bytes,
+            working,
+            waiting,
+        }
     }
 }
 
@@ -81,6 +104,13 @@ impl Metrics {
     pub(super) fn background(&self, (working, waiting): (usize, usize)) {
         self.working.set(i64::try_from(working).unwrap_or(i64::MAX));
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how often decompressed pages were kept when they were wanted.
+    pub(super) fn pages(&self, counts: PageCounts) {
+        self.page_hits.inc_by(counts.hits.saturating_sub(self.page_hits.get()));
+        self.page_misses.inc_by(counts.misses.saturating_sub(self.page_misses.get()));
+        self.page_bytes.set(i64::try_from(counts.bytes).unwrap_or(i64::MAX));
     }
 
     /// The text of `/metrics`.

@@ -15,10 +15,18 @@ use crate::{
 /// Where the time comes from.
 pub type Clock = fn() -> DateTime<Utc>;
 
-/// Batches decoded at one time: more than there are cores only fills memory.
+/// Batches decoded at one time where reading is waiting for a network.
 const DECODERS: usize = 16;
 /// Search indexes copied from the store at one time.
 const FETCHES: usize = 4;
+
+/// Batches decoded at one time: from a local disk more than there are cores only fills memory and switches threads.
+fn decoders(store: &Store) -> usize {
+    match std::thread::available_parallelism() {
+        Ok(cores) if store.is_local() => DECODERS.min(2 * cores.get()),
+        _ => DECODERS,
+    }
+}
 
 /// Shared by all requests; cheap to clone.
 #[derive(Debug, Clone)]
@@ -61,16 +69,18 @@ impl AppState {
     pub(super) fn new(store: Store, settings: ServeSettings, engine: Engine, clock: Clock, loopback: bool) -> Self {
         // Behind a proxy, loopback is how the whole world connects.
         let alone = loopback && settings.trusted_proxies.is_empty();
+        let decoders = Arc::new(Semaphore::new(decoders(&store)));
+        let footers = Arc::new(Footers::new(settings.page_cache));
         Self(Arc::new(Inner {
             serves_personal: settings.allow_personal || alone,
             indexes: Indexes::new(settings.derived.cache.clone(), settings.derived.cache_bytes),
             store,
             settings,
-            footers: Arc::default(),
+            footers,
             tables: Tables::default(),
             listing: Listing::default(),
             metrics: Metrics::default(),
-            decoders: Arc::new(Semaphore::new(DECODERS)),
+            decoders,
             background: Background::default(),
             fetches: Background::new(FETCHES),
             statistics: Known::default(),

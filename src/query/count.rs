@@ -95,7 +95,7 @@ async fn possible(
     budget: &Budget,
 ) -> Result<(Vec<Range<u64>>, (u64, u64)), QueryError> {
     let pruner = Pruner::new(predicate);
-    let keep = pruner.files(&source.table.files, &source.table.schema);
+    let keep = pruner.files(&source.table);
     let kept: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect();
     let step = kept.len().div_ceil(FILES).max(1);
     let mut ranges = Vec::new();

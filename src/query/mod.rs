@@ -18,6 +18,7 @@ mod error;
 pub mod filters;
 pub mod found;
 pub mod names;
+mod narrow;
 pub mod order;
 mod pages;
 pub mod predicate;
@@ -35,4 +36,5 @@ pub mod take;
 mod top;
 
 pub use error::{QueryError, SliceError};
+pub use pages::PageCounts;
 pub use slice::{Slice, SliceRequest};

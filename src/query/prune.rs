@@ -1,4 +1,4 @@
-//! Which files, row groups and pages a predicate cannot match, from statistics alone.
+//! Which files, row groups and pages a predicate cannot match, from statistics and bloom filters alone.
 //!
 //! Floating-point columns are never pruned by: their statistics leave NaN out, and NaN sorts above every number here.
 
@@ -10,16 +10,28 @@ use arrow::{
 };
 use datafusion::{
     common::{Column as NamedColumn, ScalarValue, pruning::PruningStatistics},
-    physical_expr::{PhysicalExpr, split_conjunction, utils::collect_columns},
+    logical_expr::Operator,
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{BinaryExpr, Column, InListExpr, Literal},
+        split_conjunction,
+        utils::collect_columns,
+    },
     physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
 };
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector, statistics::StatisticsConverter},
+    errors::ParquetError,
     file::metadata::RowGroupMetaData,
 };
 
-use super::{bounds, predicate::Predicate};
-use crate::catalog::{DataFile, TableSchema};
+use super::{
+    bounds,
+    pages::OneOf,
+    predicate::Predicate,
+    reader::{FileReader, Footer, Footers},
+    table::Table,
+};
 
 /// A predicate in the form statistics can be held against.
 #[derive(Debug)]
@@ -27,6 +39,8 @@ pub struct Pruner {
     whole: Option<PruningPredicate>,
     /// The parts joined by `and` that read one column each: pages of different columns end at different rows.
     single: Vec<(String, PruningPredicate)>,
+    /// Columns that must have one of a few values.
+    equal: Vec<OneOf>,
 }
 
 impl Pruner {
@@ -43,46 +57,112 @@ impl Pruner {
                 Some((name, compile(part, schema)?))
             })
             .collect();
-        Self { whole: compile(physical, schema), single }
+        let equal = split_conjunction(physical)
+            .into_iter()
+            .filter_map(|part| {
+                let (mut column, mut values) = (None, Vec::new());
+                one_of(part, &mut column, &mut values)?;
+                OneOf::new(&column?, &values)
+            })
+            .collect();
+        Self { whole: compile(physical, schema), single, equal }
+    }
+
+    /// Of these row groups those that may hold matching rows by their bloom filters.
+    ///
+    /// # Errors
+    /// When a filter cannot be read.
+    pub(super) async fn filtered(
+        &self,
+        groups: &[usize],
+        reader: &FileReader,
+        footers: &Footers,
+        footer: &Footer,
+    ) -> Result<Vec<usize>, ParquetError> {
+        let mut kept = Vec::with_capacity(groups.len());
+        'groups: for group in groups {
+            for values in &self.equal {
+                if !values.may_be_in(reader, footers, footer, *group).await? {
+                    continue 'groups;
+                }
+            }
+            kept.push(*group);
+        }
+        Ok(kept)
     }
 
     /// For each file whether it may hold matching rows.
-    pub fn files(&self, files: &[DataFile], schema: &TableSchema) -> Vec<bool> {
-        let statistics = FileStatistics { files, schema };
+    pub fn files(&self, table: &Table) -> Vec<bool> {
+        let statistics = FileStatistics { table };
         self.whole
             .as_ref()
             .and_then(|predicate| predicate.prune(&statistics).ok())
-            .unwrap_or_else(|| vec![true; files.len()])
+            .unwrap_or_else(|| vec![true; table.files.len()])
     }
 
-    /// The row groups that may hold matching rows, and which of their rows (none: all).
-    pub fn inside(&self, metadata: &ArrowReaderMetadata) -> (Vec<usize>, Option<RowSelection>) {
+    /// The row groups that may hold matching rows, by their statistics.
+    pub fn groups(&self, metadata: &ArrowReaderMetadata) -> Vec<usize> {
         let groups = metadata.metadata().row_groups();
         let keep = self
             .whole
             .as_ref()
             .and_then(|predicate| predicate.prune(&GroupStatistics { groups, metadata }).ok())
             .unwrap_or_else(|| vec![true; groups.len()]);
-        let kept: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect();
-        let selection = self
-            .single
+        keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect()
+    }
+
+    /// The row groups that may hold matching rows, and which of their rows (none: all).
+    pub fn inside(&self, metadata: &ArrowReaderMetadata) -> (Vec<usize>, Option<RowSelection>) {
+        let groups = self.groups(metadata);
+        let rows = self.rows(metadata, &groups);
+        (groups, rows)
+    }
+
+    /// Which rows of these row groups may match, by the statistics of pages (none: all).
+    pub fn rows(&self, metadata: &ArrowReaderMetadata, groups: &[usize]) -> Option<RowSelection> {
+        self.single
             .iter()
-            .filter_map(|(column, predicate)| pages(column, predicate, metadata, &kept))
-            .reduce(|left, right| left.intersection(&right));
-        (kept, selection)
+            .filter_map(|(column, predicate)| pages(column, predicate, metadata, groups))
+            .reduce(|left, right| left.intersection(&right))
     }
 }
 
 /// For each file whether it may hold rows for which `physical`, over `arrow`, is true.
-pub(super) fn files_by(
-    physical: &Arc<dyn PhysicalExpr>,
-    arrow: &SchemaRef,
-    files: &[DataFile],
-    schema: &TableSchema,
-) -> Vec<bool> {
+pub(super) fn files_by(physical: &Arc<dyn PhysicalExpr>, arrow: &SchemaRef, table: &Table) -> Vec<bool> {
     compile(physical, arrow)
-        .and_then(|predicate| predicate.prune(&FileStatistics { files, schema }).ok())
-        .unwrap_or_else(|| vec![true; files.len()])
+        .and_then(|predicate| predicate.prune(&FileStatistics { table }).ok())
+        .unwrap_or_else(|| vec![true; table.files.len()])
+}
+
+/// The values of `column = a or column = b …` and `column in (…)`; `None` for any other condition.
+fn one_of(physical: &Arc<dyn PhysicalExpr>, column: &mut Option<String>, values: &mut Vec<ScalarValue>) -> Option<()> {
+    if let Some(list) = physical.downcast_ref::<InListExpr>() {
+        (!list.negated()).then_some(())?;
+        return list.list().iter().try_for_each(|value| equals(list.expr(), value, column, values));
+    }
+    let binary = physical.downcast_ref::<BinaryExpr>()?;
+    match binary.op() {
+        Operator::Or => {
+            one_of(binary.left(), column, values)?;
+            one_of(binary.right(), column, values)
+        }
+        Operator::Eq => match equals(binary.left(), binary.right(), column, values) {
+            None => equals(binary.right(), binary.left(), column, values),
+            done => done,
+        },
+        _ => None,
+    }
+}
+
+fn equals(
+    left: &Arc<dyn PhysicalExpr>,
+    right: &Arc<dyn PhysicalExpr>,
+    column: &mut Option<String>,
+    values: &mut Vec<ScalarValue>,
+) -> Option<()> {
+    let (named, value) = (left.downcast_ref::<Column>()?, right.downcast_ref::<Literal>()?);
+    let column = column.get_or_insert_with(|| named.name().to_owned());
+    (column == named.name()).then(|| values.push(value.value().clone()))
 }
 
 fn compile(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Option<PruningPredicate> {
@@ -135,14 +215,13 @@ fn converter<'a>(column: &str, metadata: &'a ArrowReaderMetadata) -> Option<Stat
 }
 
 struct FileStatistics<'a> {
-    files: &'a [DataFile],
-    schema: &'a TableSchema,
+    table: &'a Table,
 }
 
 impl FileStatistics<'_> {
     fn bounds(&self, column: &NamedColumn, side: bounds::Side) -> Option<ArrayRef> {
-        let (_, column) = self.schema.column(&column.name)?;
-        is_usable(&column.kind.to_arrow()).then(|| bounds::of_files(self.files, column, side))
+        let (at, column) = self.table.schema.column(&column.name)?;
+        is_usable(&column.kind.to_arrow()).then(|| self.table.bounds(at, side))?
     }
 }
 
@@ -154,14 +233,14 @@ impl PruningStatistics for FileStatistics<'_> {
         self.bounds(column, bounds::Side::Max)
     }
     fn num_containers(&self) -> usize {
-        self.files.len()
+        self.table.files.len()
     }
     fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
-        let nulls: UInt64Array = self.files.iter().map(|file| bounds::nulls(file, &column.name)).collect();
+        let nulls: UInt64Array = self.table.files.iter().map(|file| bounds::nulls(file, &column.name)).collect();
         Some(Arc::new(nulls))
     }
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(bounds::rows(self.files))
+        Some(bounds::rows(&self.table.files))
     }
     fn contained(&self, _: &NamedColumn, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None

@@ -168,6 +168,16 @@ impl FileReader {
         Ok(pieces)
     }
 
+    /// Bytes of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    /// As [`Self::pieces`], for a few bytes that tell what need not be read: they are not counted.
+    pub(super) async fn index(&self, ranges: &[Range<u64>]) -> ParquetResult<Vec<Bytes>> {
+        self.store.pieces(&self.key, ranges).await.map_err(external)
+    }
+
     fn may_read(&self, bytes: u64) -> ParquetResult<()> {
         self.budget.check(bytes).map_err(|over| ParquetError::External(Box::new(over)))
     }

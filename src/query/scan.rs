@@ -38,6 +38,7 @@ use super::{
     QueryError, Slice, SliceError,
     batches::Batches,
     budget::Budget,
+    narrow::{self, Fault, Narrow},
     pages,
     predicate::Predicate,
     prune::Pruner,
@@ -51,6 +52,8 @@ const BATCH_BYTES: u64 = 4 << 20;
 const BATCH_ROWS: usize = 8192;
 /// Rows of a plain slice at most that are read from their pages, by our own reader.
 const PAGED: u64 = 10_000;
+/// Batches of rows at most that statistics may leave for a condition to be held against them at once.
+const FEW: u64 = 4;
 /// Decoded predicate columns kept for the output, per scan.
 const PREDICATE_CACHE: usize = 16 << 20;
 
@@ -163,7 +166,7 @@ impl Scan {
                     // Row groups have statistics too: those of one file's manifest entry add nothing.
                     Some(files) if files.len() <= 1 => files,
                     within => {
-                        let keep = pruner.files(&source.table.files, &source.table.schema);
+                        let keep = pruner.files(&source.table);
                         let all = || (0..source.table.files.len()).map(|at| (at, 0)).collect();
                         let mut files = within.unwrap_or_else(all);
                         files.retain(|(at, _)| keep.get(*at).copied().unwrap_or(true));
@@ -343,18 +346,34 @@ impl Scan {
             let options = ArrowReaderOptions::new().with_virtual_columns(vec![Arc::new(number)]).map_err(failed)?;
             metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?;
         }
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader.clone(), metadata.clone())
             .with_projection(mask.clone())
             .with_max_predicate_cache_size(PREDICATE_CACHE);
         let mut rows = batch_rows(&metadata, &mask);
         if let (Some(predicate), Some(pruner)) = (&self.slice.predicate, &self.pruner) {
-            let (groups, mut selection) = pruner.inside(&metadata);
+            let groups = pruner.groups(&metadata);
+            let groups = pruner.filtered(&groups, &reader, &self.source.footers, &footer).await.map_err(failed)?;
             if groups.is_empty() {
                 return Ok(None);
             }
+            let mut selection = pruner.rows(&metadata, &groups);
             if let Some(ranges) = &self.within {
                 let here = selected(&metadata, &groups, start, ranges);
                 selection = Some(selection.map_or_else(|| here.clone(), |pruned| pruned.intersection(&here)));
+            }
+            if let Some(few) = narrow::few(&footer, &groups, selection.as_ref(), FEW * rows as u64) {
+                let most = self.left.map_or(u64::MAX, |left| left.saturating_add(self.skip));
+                let (footers, output) = (&self.source.footers, &self.output);
+                let numbered = self.numbered.then_some(ROW_NUMBER);
+                let narrow = Narrow { reader: &reader, footers, footer: &footer, predicate, output, numbered };
+                let batch = narrow.matching(&few, most).await.map_err(|fault| match fault {
+                    Fault::Condition(message) => {
+                        SliceError::new("where", format!("cannot be computed for some row: {message}")).into()
+                    }
+                    Fault::File(source) => failed(source),
+                })?;
+                let stream = stream::once(async { Ok(batch) }).boxed();
+                return Ok(Some(Current { file: file.key.clone(), start, stream }));
             }
             builder = builder.with_row_groups(groups);
             if let Some(selection) = selection {

@@ -2,12 +2,15 @@
 //!
 //! All of it follows from one snapshot, so it is worked out once and shared ([`Tables`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::ArrayRef, datatypes::SchemaRef};
 use quick_cache::{Weighter, sync::Cache};
 
-use super::{bounds, reader::Footers};
+use super::{
+    bounds::{self, Side},
+    reader::Footers,
+};
 use crate::{
     catalog::{DataFile, TableSchema},
     config::ScanCaps,
@@ -34,6 +37,8 @@ pub struct Table {
     starts: Vec<u64>,
     /// For each column whether it has integers beyond ±2^53.
     wide: Vec<bool>,
+    /// For each column its lower and upper bounds in all files, typed when first pruned by.
+    bounds: Vec<OnceLock<[ArrayRef; 2]>>,
 }
 
 impl Table {
@@ -48,7 +53,8 @@ impl Table {
         starts.push(next);
         let wide = schema.columns.iter().map(|column| bounds::is_wide(&files, column)).collect();
         let arrow = schema.to_arrow();
-        Self { files, schema, arrow, starts, wide }
+        let bounds = schema.columns.iter().map(|_| OnceLock::new()).collect();
+        Self { files, schema, arrow, starts, wide, bounds }
     }
 
     /// Rows in all files.
@@ -69,6 +75,14 @@ impl Table {
         // The last file that begins at or before the row: files without rows begin where their successor does.
         let file = self.starts.partition_point(|start| *start <= row).checked_sub(1)?;
         Some((file, row - self.start_of(file)))
+    }
+
+    /// The bound of a column in each file, in the column's Arrow type; null where it is unknown.
+    pub fn bounds(&self, column: usize, side: Side) -> Option<ArrayRef> {
+        let (described, known) = (self.schema.columns.get(column)?, self.bounds.get(column)?);
+        let [low, high] =
+            known.get_or_init(|| [Side::Min, Side::Max].map(|side| bounds::of_files(&self.files, described, side)));
+        Some(Arc::clone(if side == Side::Min { low } else { high }))
     }
 
     /// Whether an int64 column has values beyond ±2^53 somewhere in the snapshot.

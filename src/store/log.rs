@@ -135,16 +135,14 @@ impl Log<'_> {
 impl Store {
     /// Whether one of these objects is there.
     async fn any_exists(&self, paths: Vec<Path>) -> Result<bool, StoreError> {
-        if let Some(disk) = self.0.disk.clone() {
-            return super::put::blocking(move || {
-                for path in &paths {
-                    if super::put::on_disk(&disk, path)?.try_exists().map_err(|e| StoreError::unavailable(path, e))? {
-                        return Ok(true);
-                    }
+        if let Some(disk) = &self.0.disk {
+            // One or two names asked of the file system: a hop to another thread would take longer.
+            for path in &paths {
+                if super::put::on_disk(disk, path)?.try_exists().map_err(|e| StoreError::unavailable(path, e))? {
+                    return Ok(true);
                 }
-                Ok(false)
-            })
-            .await;
+            }
+            return Ok(false);
         }
         let mut probes = futures::stream::iter(paths)
             .map(|path| async move {

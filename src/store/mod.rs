@@ -102,6 +102,11 @@ impl Store {
         }))
     }
 
+    /// Whether its objects are files of this machine, read without waiting for a network.
+    pub fn is_local(&self) -> bool {
+        self.0.disk.is_some()
+    }
+
     /// The address it was opened with, for messages.
     pub fn address(&self) -> &str {
         &self.0.address

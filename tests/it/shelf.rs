@@ -356,6 +356,7 @@ impl TestShelf {
                 limits: false,
                 trusted_proxies: Vec::new(),
                 scan: openshelf::config::ScanCaps::default(),
+                page_cache: 16 << 20,
                 sql: openshelf::config::SqlSettings::new(std::env::temp_dir().join("openshelf-tests")),
                 // Long enough that what is derived from little data is in the first answer.
                 derived: DerivedSettings {

@@ -70,6 +70,7 @@ pub(in crate::http) async fn readyz(
 pub(in crate::http) async fn metrics(State(state): State<AppState>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     state.metrics.background(state.background.load());
+    state.metrics.pages(state.footers.page_counts());
     let mut response = Response::new(state.metrics.text().map_err(Problem::internal)?.into());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

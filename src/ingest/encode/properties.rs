@@ -16,6 +16,7 @@ use parquet::{
     schema::types::SchemaDescriptor,
 };
 
+use super::spill::memory_of;
 use crate::{
     catalog::{ColumnType, TableSchema},
     config::EncodeSettings,
@@ -96,10 +97,19 @@ pub(super) fn properties(
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
-                .set_column_bloom_filter_max_ndv(path, settings.row_group_rows.max(1) as u64);
+                .set_column_bloom_filter_max_ndv(path, most_rows(first, settings));
         }
     }
     Ok(builder.build())
+}
+
+/// Rows that a row group may come to hold, by the size of the first ones; rather too many, since a filter that has room
+/// for more is folded, and one that has not lets more through.
+fn most_rows(first: &[RecordBatch], settings: &EncodeSettings) -> u64 {
+    let rows: usize = first.iter().map(RecordBatch::num_rows).sum();
+    let bytes: usize = first.iter().map(memory_of).sum();
+    let each = (bytes / rows.max(1)).max(1);
+    (2 * settings.row_group_bytes / each).clamp(1, settings.row_group_rows.max(1)) as u64
 }
 
 /// For each leaf of a column, in order: whether a dictionary would stay small and be used more than once a value.

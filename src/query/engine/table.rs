@@ -76,7 +76,7 @@ impl EngineTable {
             return Ok(needed);
         };
         let physical = state.create_physical_expr(filter, &Arc::clone(&self.schema).to_dfschema()?)?;
-        let keep = prune::files_by(&physical, &self.schema, files, &self.source.table.schema);
+        let keep = prune::files_by(&physical, &self.schema, &self.source.table);
         Ok(keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect())
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use quick_cache::{Weighter, sync::Cache};
@@ -14,6 +14,9 @@ use super::page::{Dictionary, Page};
 const DICTIONARIES: u64 = 16 << 20;
 /// Pages and dictionaries kept, about.
 const PAGES: usize = 10_000;
+
+/// Pages lately read that are remembered by their mark.
+const MARKS: usize = 1 << 16;
 
 /// Where a page is: file, row group, leaf, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +56,10 @@ pub struct PageCounts {
 pub(in crate::query) struct PageCache {
     pages: Cache<PageKey, Arc<Page>, Size>,
     dictionaries: Cache<PageKey, Arc<Dictionary>, Size>,
+    /// Where the bits of bloom filters are: how many bytes, from where.
+    filters: Cache<PageKey, (u64, u64)>,
+    /// Marks of pages read once: to keep every page of a walk through a large table costs more than it ever gives.
+    marks: Box<[AtomicU32]>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -63,6 +70,8 @@ impl PageCache {
         Self {
             pages: Cache::with_weighter(PAGES, bytes, Size),
             dictionaries: Cache::with_weighter(PAGES, DICTIONARIES, Size),
+            filters: Cache::new(PAGES),
+            marks: (0..MARKS).map(|_| AtomicU32::new(0)).collect(),
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
         }
@@ -80,8 +89,26 @@ impl PageCache {
         found
     }
 
-    pub(super) fn keep_page(&self, key: PageKey, page: &Arc<Page>) {
-        self.pages.insert(key, Arc::clone(page));
+    /// Whether a page that was just read is worth keeping: when it was read before, not long ago.
+    pub(super) fn admits(&self, key: &PageKey) -> bool {
+        let mixed = [u64::from(key.group), u64::from(key.leaf), u64::from(key.page)]
+            .into_iter()
+            .fold(key.file + 1, |all, part| (all ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+        let mark = (mixed as u32) | 1;
+        let place = self.marks.get((mixed >> 32) as usize % MARKS);
+        place.is_some_and(|place| place.swap(mark, Ordering::Relaxed) == mark)
+    }
+
+    pub(super) fn keep_page(&self, key: PageKey, page: Page) {
+        self.pages.insert(key, Arc::new(page));
+    }
+
+    pub(super) fn filter(&self, key: &PageKey) -> Option<(u64, u64)> {
+        self.filters.get(key)
+    }
+
+    pub(super) fn keep_filter(&self, key: PageKey, place: (u64, u64)) {
+        self.filters.insert(key, place);
     }
 
     pub(super) fn dictionary(&self, key: &PageKey) -> Option<Arc<Dictionary>> {

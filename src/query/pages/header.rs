@@ -1,6 +1,6 @@
-//! Page headers, the Thrift structures that stand outside a footer.
+//! Headers of pages and of bloom filters, the Thrift structures that stand outside a footer.
 //!
-//! Compact protocol (parquet-format, `PageHeader`); fields that are not needed are skipped.
+//! Compact protocol (parquet-format, `PageHeader` and `BloomFilterHeader`); fields that are not needed are skipped.
 
 use parquet::{basic::Encoding, errors::ParquetError};
 
@@ -98,6 +98,28 @@ impl PageHeader {
             length: thrift.at,
         })
     }
+}
+
+/// Bytes of a bloom filter's bits, and of the header before them. `None` when it is not the one kind there is.
+pub(super) fn bloom_filter(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut thrift = Thrift { bytes, at: 0 };
+    let mut size = None;
+    let mut field = 0;
+    while let Some(wire) = thrift.field(&mut field)? {
+        match (field, wire) {
+            (1, I32) => size = thrift.size(),
+            // Algorithm, hash and compression are unions with one known member each, the first.
+            (2..=4, STRUCT) => {
+                let mut member = 0;
+                let wire = thrift.field(&mut member)??;
+                (member == 1).then_some(())?;
+                thrift.skip(wire, DEEPEST)?;
+                thrift.field(&mut member)?.is_none().then_some(())?;
+            }
+            _ => thrift.skip(wire, DEEPEST)?,
+        }
+    }
+    size.filter(|size| *size > 0 && size.is_multiple_of(32)).map(|size| (size, thrift.at))
 }
 
 fn encoding_of(number: i64) -> Option<Encoding> {

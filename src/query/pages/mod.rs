@@ -7,6 +7,7 @@
 //! The way of a read: row ranges → pages of each column's chunks (`plan`) → one read per stretch of pages that are not
 //! kept ([`cache`]) → decompressed ([`page`]) → the wanted values ([`values`], [`hybrid`]) → arrays ([`column`]).
 
+mod bloom;
 mod cache;
 mod column;
 mod header;
@@ -31,8 +32,8 @@ use parquet::{
     errors::ParquetError,
 };
 
-pub(super) use self::cache::PageCounts;
-pub(super) use self::{cache::PageCache, shape::Layout};
+pub use self::cache::PageCounts;
+pub(super) use self::{bloom::OneOf, cache::PageCache, shape::Layout};
 use self::{plan::Plan, shape::FileColumn};
 use super::reader::{FileReader, Footer, Footers};
 
@@ -113,7 +114,8 @@ pub(super) fn stream(
     .boxed()
 }
 
-fn batch(wanted: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ParquetError> {
+/// A batch, also one without columns.
+pub(super) fn batch(wanted: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ParquetError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options)?)
 }

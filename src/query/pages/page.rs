@@ -1,6 +1,9 @@
 //! Pages and dictionaries as they are kept: decompressed, checked against their checksums, their parts found.
 
-use std::{cell::RefCell, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
 
 use parquet::{
     basic::{Compression, Encoding},
@@ -16,7 +19,12 @@ use super::{
 thread_local! {
     /// A context takes longer to make than a page to decompress.
     static ZSTD: RefCell<Decompressor<'static>> = RefCell::default();
+    /// Room for a page that is not kept.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// Bytes of scratch that a thread holds on to.
+const SCRATCH_BYTES: usize = 1 << 20;
 
 /// How the values of a page are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +63,13 @@ pub(super) fn damaged(what: &str) -> ParquetError {
 }
 
 impl Page {
-    /// The page that `stored`, header included, is.
-    pub(super) fn read(stored: &[u8], leaf: &Leaf, compression: Compression) -> Result<Self, ParquetError> {
+    /// The page that `stored`, header included, is. One that is not `kept` borrows room of this thread: hand it back
+    /// with [`Self::recycle`].
+    pub(super) fn read(stored: &[u8], leaf: &Leaf, compression: Compression, kept: bool) -> Result<Self, ParquetError> {
         let header = PageHeader::read(stored)?;
         let body = body(stored, &header)?;
+        let mut bytes = if kept { Vec::new() } else { SCRATCH.take() };
+        bytes.clear();
         let encoding = match (header.encoding, leaf.kind) {
             (Encoding::PLAIN, _) => Values::Plain,
             (Encoding::RLE, Kind::Boolean) => Values::Runs,
@@ -67,7 +78,7 @@ impl Page {
         };
         let page = match header.kind {
             PageKind::One => {
-                let bytes = decompress(body, header.bytes, compression)?;
+                decompress(body, header.bytes, compression, &mut bytes)?;
                 let mut at = 0;
                 let repetition = levels(&bytes, &mut at, leaf.most_repeated)?;
                 let definition = levels(&bytes, &mut at, leaf.most_defined)?;
@@ -78,11 +89,13 @@ impl Page {
                 let (levels, values) =
                     body.split_at_checked(at).ok_or_else(|| damaged("a page is shorter than its levels"))?;
                 let most = header.bytes.checked_sub(at).ok_or_else(|| damaged("a page's sizes contradict"))?;
-                let mut bytes = levels.to_vec();
                 if compressed {
-                    bytes.append(&mut decompress(values, most, compression)?);
+                    let mut plain = Vec::new();
+                    decompress(values, most, compression, &mut plain)?;
+                    bytes.extend_from_slice(levels);
+                    bytes.append(&mut plain);
                 } else {
-                    bytes.extend_from_slice(values);
+                    bytes.extend_from_slice(body);
                 }
                 let (repetition, definition) = (0..repetition, repetition..at);
                 Self { bytes, values: header.values, encoding, repetition, definition, data: at }
@@ -90,6 +103,13 @@ impl Page {
             PageKind::Dictionary => return Err(damaged("a dictionary stands where values should")),
         };
         Ok(page)
+    }
+
+    /// Gives its room back to this thread.
+    pub(super) fn recycle(self) {
+        if self.bytes.capacity() <= SCRATCH_BYTES {
+            SCRATCH.set(self.bytes);
+        }
     }
 
     /// Repetition levels.
@@ -120,7 +140,8 @@ impl Dictionary {
         if header.kind != PageKind::Dictionary {
             return Err(damaged("values stand where a dictionary should"));
         }
-        let bytes = decompress(body(stored, &header)?, header.bytes, compression)?;
+        let mut bytes = Vec::new();
+        decompress(body(stored, &header)?, header.bytes, compression, &mut bytes)?;
         let short = || damaged("a dictionary is shorter than it says");
         let (mut places, mut width) = (Vec::new(), 0);
         match leaf.kind {
@@ -182,17 +203,21 @@ fn body<'a>(stored: &'a [u8], header: &PageHeader) -> Result<&'a [u8], ParquetEr
     }
 }
 
-fn decompress(stored: &[u8], most: usize, compression: Compression) -> Result<Vec<u8>, ParquetError> {
+/// Puts the plain bytes of `stored` into an empty buffer.
+fn decompress(stored: &[u8], most: usize, compression: Compression, bytes: &mut Vec<u8>) -> Result<(), ParquetError> {
     match compression {
-        Compression::UNCOMPRESSED => Ok(stored.to_vec()),
+        Compression::UNCOMPRESSED => {
+            bytes.extend_from_slice(stored);
+            Ok(())
+        }
         // Nothing may be stored as nothing.
-        _ if stored.is_empty() && most == 0 => Ok(Vec::new()),
+        _ if stored.is_empty() && most == 0 => Ok(()),
         _ => {
-            let mut bytes = Vec::with_capacity(most);
-            let done = ZSTD.with_borrow_mut(|zstd| zstd.decompress_to_buffer(stored, &mut bytes));
+            bytes.reserve_exact(most);
+            let done = ZSTD.with_borrow_mut(|zstd| zstd.decompress_to_buffer(stored, bytes));
             match done {
-                Ok(_) if bytes.len() == most => Ok(bytes),
-                Ok(_) => Err(damaged("a page is shorter than it says")),
+                Ok(_) if bytes.len() == most => Ok(()),
+                Ok(_) => Err(damaged("a page is not as long as it says")),
                 Err(error) => Err(ParquetError::General(format!("a page cannot be decompressed: {error}"))),
             }
         }

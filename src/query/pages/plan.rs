@@ -146,17 +146,21 @@ impl<'a> Plan<'a> {
         let mut builder = Builder::new(self.leaf, rows);
         for step in self.pages {
             let (compression, dictionary) = chunks.get(step.chunk).ok_or_else(missing)?;
-            let page = match step.found {
-                Found::Kept(page) => page,
+            let wanted = self.wanted.get(step.wanted).unwrap_or_default();
+            match step.found {
+                Found::Kept(page) => builder.page(&page, dictionary.as_deref(), step.rows, wanted)?,
                 Found::Stored(at) => {
                     let bytes = stored.get(at).ok_or_else(missing)?;
-                    let page = Arc::new(Page::read(bytes, self.leaf, *compression)?);
-                    cache.keep_page(step.key, &page);
-                    page
+                    let kept = cache.admits(&step.key);
+                    let page = Page::read(bytes, self.leaf, *compression, kept)?;
+                    builder.page(&page, dictionary.as_deref(), step.rows, wanted)?;
+                    if kept {
+                        cache.keep_page(step.key, page);
+                    } else {
+                        page.recycle();
+                    }
                 }
-            };
-            let wanted = self.wanted.get(step.wanted).unwrap_or_default();
-            builder.page(&page, dictionary.as_deref(), step.rows, wanted)?;
+            }
         }
         builder.finish()
     }

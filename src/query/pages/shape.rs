@@ -66,6 +66,11 @@ impl Layout {
         }
         Self { id: FILES.fetch_add(1, Ordering::Relaxed), starts, columns: columns(metadata) }
     }
+
+    /// The first row of each row group, and the number of all rows.
+    pub(in crate::query) fn starts(&self) -> &[u64] {
+        &self.starts
+    }
 }
 
 fn columns(metadata: &ArrowReaderMetadata) -> Vec<FileColumn> {
