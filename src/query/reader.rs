@@ -168,6 +168,12 @@ impl FileReader {
         Ok(pieces)
     }
 
+    /// What it is paid from.
+    #[cfg(test)]
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Bytes of the file.
     pub(super) fn size(&self) -> u64 {
         self.bytes

@@ -3,7 +3,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use parquet::errors::ParquetError;
+use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
 use twox_hash::XxHash64;
 
 use super::{
@@ -46,14 +46,14 @@ impl OneOf {
         group: usize,
     ) -> Result<bool, ParquetError> {
         let Some((leaf, key)) = self.leaf(footer, group) else { return Ok(true) };
-        let columns = footer.metadata.metadata().row_groups().get(group).map(|rows| rows.columns());
+        let columns = footer.metadata.metadata().row_groups().get(group).map(RowGroupMetaData::columns);
         let offset = columns.and_then(|columns| columns.get(leaf.at)?.bloom_filter_offset());
         let Some(offset) = offset.and_then(|offset| u64::try_from(offset).ok()) else { return Ok(true) };
         let (bits, begin) = match footers.pages.filter(&key) {
             Some(known) => known,
             None => {
                 let end = (offset + HEADER).min(reader.size());
-                let bytes = reader.index(&[offset..end]).await?;
+                let bytes = reader.index(std::slice::from_ref(&(offset..end))).await?;
                 let Some((bits, length)) = bytes.first().and_then(|bytes| header::bloom_filter(bytes)) else {
                     return Ok(true);
                 };

@@ -13,6 +13,7 @@ use arrow::{
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
+use datafusion::common::ScalarValue;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
@@ -23,7 +24,7 @@ use parquet::{
 };
 use proptest::prelude::*;
 
-use super::{FileColumn, read};
+use super::{FileColumn, OneOf, read};
 use crate::{
     catalog::DataFile,
     config::ScanCaps,
@@ -306,4 +307,40 @@ async fn pages_that_are_kept_are_not_read_again() {
     assert_eq!(counts(), (1, 2));
     let too_far = read(&reader, &footers, &footer, &batch.schema(), &[149..151]).await;
     assert!(too_far.is_err());
+}
+
+#[tokio::test]
+async fn a_bloom_filter_knows_every_value_and_few_others() {
+    for kind in ["int32", "int64", "text"] {
+        let (batch, sheet) = only(kind, 150);
+        let properties = WriterProperties::builder()
+            .set_bloom_filter_enabled(true)
+            .set_bloom_filter_max_ndv(1000)
+            .set_max_row_group_row_count(Some(sheet.group_rows))
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let reader = stored(&bytes, sheet.rows, None).await;
+        let footers = Footers::default();
+        let footer = footers.footer(&reader).await.unwrap();
+        let read = reader.budget().read();
+        let (mut present, mut absent) = (0, 0);
+        for row in 0..sheet.rows {
+            let value = ScalarValue::try_from_array(batch.column(0), row).unwrap();
+            let Some(known) = OneOf::new("c0", &[value]) else { continue };
+            assert!(known.may_be_in(&reader, &footers, &footer, row / sheet.group_rows).await.unwrap());
+            present += 1;
+            let other = match kind {
+                "int32" => ScalarValue::Int32(Some(7 + row as i32)),
+                "int64" => ScalarValue::Int64(Some(7 + row as i64)),
+                _ => ScalarValue::Utf8(Some(format!("not there {row}"))),
+            };
+            let other = OneOf::new("c0", &[other]).unwrap();
+            absent += usize::from(!other.may_be_in(&reader, &footers, &footer, 0).await.unwrap());
+        }
+        assert!(present > 100 && absent * 10 > present * 9, "{kind}: {absent} of {present}");
+        assert_eq!(reader.budget().read(), read, "no row was scanned");
+    }
 }
