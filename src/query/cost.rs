@@ -88,7 +88,7 @@ async fn reckon_within(
         _ => from..table.rows(),
     };
     let pruner = predicate.map(Pruner::new);
-    let keep = pruner.as_ref().map(|pruner| pruner.files(&table));
+    let keep = pruner.as_ref().map(|pruner| pruner.files(table));
     let mut files = Vec::new();
     let mut at = table.locate(within.start).map_or(table.files.len(), |(file, _)| file);
     while at < table.files.len() && table.start_of(at) < within.end {

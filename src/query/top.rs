@@ -130,7 +130,7 @@ impl Top<'_> {
     fn files(&self) -> Result<Vec<Stretch>, QueryError> {
         let table = &self.source.table;
         let pruner = self.predicate.map(Pruner::new);
-        let keep = pruner.map(|pruner| pruner.files(&table));
+        let keep = pruner.map(|pruner| pruner.files(table));
         let best = self.first_key().and_then(|(column, side)| {
             let column = table.schema.columns.get(column)?;
             // Of binary and JSON columns, and where a file has NaN, bounds are not known.
