@@ -15,7 +15,7 @@ use super::{
     etag::ETag,
     incoming::Incoming,
     problem::Problem,
-    produce::{self, MakeTail, Produced, Producer, Writer},
+    produce::{self, Coach, MakeTail, Produced, Producer, Writer},
 };
 use crate::query::{
     batches::Batches,
@@ -69,6 +69,20 @@ pub(super) async fn deliver(
     delivery: Delivery,
     batches: Batches,
 ) -> Result<Response, Problem> {
+    deliver_with(request, validity, delivery, batches, None).await
+}
+
+/// [`deliver`], with a word on how the same is had for less where that is worth one.
+///
+/// # Errors
+/// As [`deliver`].
+pub(super) async fn deliver_with(
+    request: &Incoming,
+    validity: &Validity,
+    delivery: Delivery,
+    batches: Batches,
+    coach: Option<Coach>,
+) -> Result<Response, Problem> {
     let Delivery { format, columns, head, tail, limit, truncate, file, metadata, next } = delivery;
     let produced = if request.method == Method::HEAD {
         Produced::nothing()
@@ -80,7 +94,7 @@ pub(super) async fn deliver(
         } else {
             Writer::Stream(Box::new(Encoder::new(format, &columns, batches.schema(), metadata)?))
         };
-        produce::answer(&request.state, Producer::new(batches, writer), begun).await?
+        produce::answer(&request.state, Producer::new(batches, writer, coach), begun).await?
     };
     let next = next.or(produced.next);
     let mut response = Response::new(produced.body);
@@ -99,6 +113,15 @@ pub(super) async fn deliver(
     }
     if let Some(next) = next {
         link(&mut response, &next, "next");
+    }
+    if let Some(hint) = produced.hint {
+        let title = hint.message.replace(['"', '\\'], "'");
+        if let Ok(value) = HeaderValue::try_from(format!("<{}>; rel=\"alternate\"; title=\"{title}\"", hint.url)) {
+            response.headers_mut().append(header::LINK, value);
+        }
+        if let Ok(value) = HeaderValue::try_from(hint.message) {
+            response.headers_mut().insert(HeaderName::from_static("openshelf-hint"), value);
+        }
     }
     Ok(response)
 }

@@ -25,6 +25,9 @@ const PIECE: usize = 64 << 10;
 /// What stands after the rows, by how many there were and whether more follow.
 pub(super) type MakeTail = Box<dyn FnOnce(u64, bool) -> json::Tail + Send>;
 
+/// What to say of an answer that took so many bytes from the store to make so many.
+pub(super) type Coach = Box<dyn FnOnce(u64, u64) -> Option<json::Hint> + Send>;
+
 /// How rows become bytes.
 pub(super) enum Writer {
     /// One JSON object.
@@ -46,6 +49,7 @@ pub(super) struct Producer {
     writer: Writer,
     rows: u64,
     more: bool,
+    coach: Option<Coach>,
 }
 
 /// What came of it, or its beginning.
@@ -55,6 +59,8 @@ pub(super) struct Produced {
     pub(super) scanned: Option<u64>,
     /// Address of the next page, when it is known.
     pub(super) next: Option<String>,
+    /// How the same is had for less.
+    pub(super) hint: Option<json::Hint>,
 }
 
 impl Produced {
@@ -62,7 +68,7 @@ impl Produced {
     pub(super) fn nothing() -> Self {
         // A stream, so that no Content-Length is sent: nobody knows how long the answer to GET would be.
         let body = Body::from_stream(futures::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>());
-        Self { body, scanned: None, next: None }
+        Self { body, scanned: None, next: None, hint: None }
     }
 }
 
@@ -74,12 +80,12 @@ struct Piece {
 
 enum Rest {
     More(Box<Producer>),
-    Done { next: Option<String>, scanned: u64, rows: u64 },
+    Done { next: Option<String>, hint: Option<json::Hint>, scanned: u64, rows: u64 },
 }
 
 impl Producer {
-    pub(super) fn new(batches: Batches, writer: Writer) -> Self {
-        Self { batches, writer, rows: 0, more: false }
+    pub(super) fn new(batches: Batches, writer: Writer, coach: Option<Coach>) -> Self {
+        Self { batches, writer, rows: 0, more: false, coach }
     }
 
     /// Its first bytes are on their way: a stream may now take as long as streams may, one JSON object not.
@@ -110,15 +116,17 @@ impl Producer {
     fn finish(self, mut bytes: Vec<u8>) -> Result<Piece, QueryError> {
         let scanned = self.batches.budget().read();
         let mut next = None;
+        let hint = self.coach.and_then(|coach| coach(scanned, bytes.len() as u64));
         match self.writer {
             Writer::Json { answer, tail, .. } => {
-                let tail = tail(self.rows, self.more);
+                let mut tail = tail(self.rows, self.more);
+                tail.hint.clone_from(&hint);
                 next.clone_from(&tail.next);
                 answer.finish(tail, &mut bytes);
             }
             Writer::Stream(encoder) => encoder.finish(&mut bytes)?,
         }
-        Ok(Piece { bytes, rest: Rest::Done { next, scanned, rows: self.rows } })
+        Ok(Piece { bytes, rest: Rest::Done { next, hint, scanned, rows: self.rows } })
     }
 
     /// [`Self::piece`] on a thread made for blocking. When the client goes away, the returned future is dropped, and the
@@ -161,13 +169,17 @@ pub(super) async fn answer(state: &AppState, producer: Producer, begun: Vec<u8>)
     while piece.bytes.len() < FIRST {
         match piece.rest {
             Rest::More(producer) => piece = producer.advance(state, piece.bytes).await?,
-            Rest::Done { next, scanned, .. } => {
-                return Ok(Produced { body: Body::from(piece.bytes), scanned: Some(scanned), next });
+            Rest::Done { next, hint, scanned, .. } => {
+                return Ok(Produced { body: Body::from(piece.bytes), scanned: Some(scanned), next, hint });
             }
         }
     }
-    if let Rest::More(producer) = &piece.rest {
+    let mut hint = None;
+    if let Rest::More(producer) = &mut piece.rest {
         producer.has_begun();
+        // What is said of a stream is said before it, by how it began.
+        let scanned = producer.batches.budget().read();
+        hint = producer.coach.take().and_then(|coach| coach(scanned, piece.bytes.len() as u64));
     }
     let first = Bytes::from(piece.bytes);
     let state = state.clone();
@@ -180,5 +192,5 @@ pub(super) async fn answer(state: &AppState, producer: Producer, begun: Vec<u8>)
         }
     });
     let body = Body::from_stream(stream::once(async move { Ok(first) }).chain(rest));
-    Ok(Produced { body, scanned: None, next: None })
+    Ok(Produced { body, scanned: None, next: None, hint })
 }

@@ -46,6 +46,16 @@ pub struct Cost {
     pub kind: &'static str,
 }
 
+/// Bytes that are read without a word about it.
+const MUCH: u64 = 16 << 20;
+/// Bytes read for one that is said, from which on it is worth a word.
+const FOR_ONE: u64 = 100;
+
+/// Whether an answer read very much to say very little: 16 MiB, and a hundred times what it said.
+pub fn is_wasteful(scanned: u64, returned: u64) -> bool {
+    scanned >= MUCH && scanned / FOR_ONE > returned
+}
+
 /// Reckons what a slice would read, at most, without reading any of it but footers.
 ///
 /// # Errors

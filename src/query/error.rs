@@ -130,7 +130,11 @@ impl QueryError {
                 Ok(store) => Self::Store(*store),
                 Err(source) => match source.downcast::<DataFusionError>() {
                     Ok(inner) => Self::of_engine(*inner, budget, caps),
-                    Err(other) => Self::Broken(other.to_string()),
+                    // What our own scan said of its rows.
+                    Err(source) => match source.downcast::<Self>() {
+                        Ok(ours) => *ours,
+                        Err(other) => Self::Broken(other.to_string()),
+                    },
                 },
             },
             DataFusionError::ParquetError(error) => match *error {

@@ -29,6 +29,7 @@ pub mod sample;
 pub mod scan;
 pub mod search;
 mod slice;
+pub mod sorted;
 pub mod sql;
 pub mod statistics;
 pub mod table;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::rows::DryRun;
-use crate::query::encode::json::{AnswerColumn, Cut, RowCount};
+use crate::query::encode::json::{AnswerColumn, Cut, Hint, RowCount};
 
 /// The five formats.
 #[derive(ToSchema)]
@@ -159,6 +159,8 @@ pub(super) struct RowsAnswer {
     truncated: Vec<Cut>,
     /// The seed of a sample.
     seed: Option<u64>,
+    /// How the same is had for less; only where very much was read to say very little.
+    hint: Option<Hint>,
 }
 
 /// Rows, or with `dry_run=1` what they would cost.

@@ -2,6 +2,7 @@
 
 mod asked;
 pub(super) mod changes;
+mod coach;
 pub(super) mod data;
 pub(super) mod datasets;
 mod described;

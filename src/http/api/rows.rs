@@ -13,10 +13,11 @@ use crate::{
         answer,
         api::{
             asked::{self, Asked},
+            coach::coach,
             described::{RowsBody, RowsQuery, RowsRefused},
         },
         cache::CachePolicy,
-        deliver::{Delivery, Validity, deliver},
+        deliver::{Delivery, Validity, deliver_with},
         incoming::Incoming,
         params::{Params, query_string},
         problem::{Kind, Problem},
@@ -31,9 +32,13 @@ use crate::{
         encode::{Format, json},
         found::{self, Choice},
         scan::Scan,
+        sorted,
         table::Rows,
     },
 };
+
+/// Rows of an order that are sought one by one; for more, everything is sorted.
+const SOUGHT: u64 = 20_000;
 
 /// A slice of a table.
 #[utoipa::path(
@@ -101,12 +106,18 @@ pub(super) async fn answer(request: &Incoming, subject: &Subject) -> Result<Resp
     if asked.dry_run {
         return dry_run(request, subject, &asked, &validity).await;
     }
-    let row_count = row_count(request, subject, &asked).await?;
-    let (delivery, batches) = plan(request, subject, asked, row_count, seed);
-    let mut response = deliver(request, &validity, delivery, batches)
+    let counted = count(request, subject, &asked).await?;
+    let (row_count, scanned) = counted.map_or((None, 0), |(count, scanned)| (Some(count), scanned));
+    let coach = coach(request, subject, &asked, scanned);
+    let (delivery, batches) = plan(request, subject, asked, row_count, seed)?;
+    let mut response = deliver_with(request, &validity, delivery, batches, Some(coach))
         .await
         .map_err(|problem| subject.hint(request, problem, |_| false))?;
     let out = response.headers_mut();
+    if let Some(bytes) = out.get_mut("openshelf-scanned-bytes").filter(|_| scanned > 0) {
+        let all = bytes.to_str().ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0).saturating_add(scanned);
+        *bytes = HeaderValue::from(all);
+    }
     if let Some(count) = row_count {
         let text = format!("{};kind={}", count.value, count.kind);
         if let Ok(value) = HeaderValue::try_from(text) {
@@ -193,7 +204,8 @@ async fn dry_run(
     Ok(response)
 }
 
-async fn row_count(request: &Incoming, subject: &Subject, asked: &Asked) -> Result<Option<json::RowCount>, Problem> {
+/// How many rows match, if that was asked, and the bytes it took to know.
+async fn count(request: &Incoming, subject: &Subject, asked: &Asked) -> Result<Option<(json::RowCount, u64)>, Problem> {
     if asked.count == "none" || request.method == Method::HEAD {
         return Ok(None);
     }
@@ -206,7 +218,7 @@ async fn row_count(request: &Incoming, subject: &Subject, asked: &Asked) -> Resu
     let counted = counted.map_err(|error| subject.hint(request, error.into(), |_| false))?;
     request.state.metrics.scanned.inc_by(counted.scanned);
     let kind = if counted.is_exact { "exact" } else { "estimate" };
-    Ok(Some(json::RowCount { value: counted.rows, kind }))
+    Ok(Some((json::RowCount { value: counted.rows, kind }, counted.scanned)))
 }
 
 /// Which rows come, and how they are shown.
@@ -216,7 +228,7 @@ fn plan(
     asked: Asked,
     row_count: Option<json::RowCount>,
     seed: Option<u64>,
-) -> (Delivery, Batches) {
+) -> Result<(Delivery, Batches), Problem> {
     let Asked { mut slice, format, limit, order, sample, cursor, truncate, canonical, fingerprint, .. } = asked;
     let source = subject.source.clone();
     let manifest = &subject.published.manifest;
@@ -235,6 +247,17 @@ fn plan(
             let choice = Choice::Sampled { seed: seed.unwrap_or_default(), rows, key, order };
             let (batches, _) = found::chosen(source, slice, choice, limit.unwrap_or(rows), false);
             (batches, None)
+        }
+        // Nothing is begun for HEAD.
+        (None, Some(order))
+            if !further
+                && cursor.is_none()
+                && request.method != Method::HEAD
+                && limit.is_none_or(|limit| offset.saturating_add(limit) > SOUGHT) =>
+        {
+            slice.limit = limit;
+            let spill = request.state.settings.sql.anonymous.spill;
+            (sorted::sorted(&request.state.engine, spill, source, slice, &order)?, None)
         }
         (None, Some(order)) => {
             let choice = Choice::Ordered { order, after: cursor.map(|cursor| cursor.row) };
@@ -299,5 +322,5 @@ fn plan(
         },
         next,
     };
-    (delivery, batches)
+    Ok((delivery, batches))
 }

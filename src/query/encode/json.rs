@@ -110,6 +110,15 @@ pub struct RowCount {
     pub kind: &'static str,
 }
 
+/// How the same is had for less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Hint {
+    /// What was read, and what reads less.
+    pub message: String,
+    /// The request rewritten, or the files.
+    pub url: String,
+}
+
 /// What stands after the rows.
 #[derive(Debug, Default, Serialize)]
 pub struct Tail {
@@ -126,6 +135,9 @@ pub struct Tail {
     /// Whether these are all rows there are, where no address leads to the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
+    /// How the same is had for less, where much was read to say little.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Hint>,
 }
 
 /// The JSON object of a `rows` answer, written as rows come.
