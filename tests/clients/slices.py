@@ -45,7 +45,9 @@ class Table:
         if self.rows:
             numbers = pyarrow.array(range(self.rows), pyarrow.int64())
             self.name = f"t{abs(hash((dataset, name)))}"
-            connection.register(self.name, rows.append_column("physical row", numbers))
+            # Copied, so that conditions are DuckDB's own and are not handed on to pyarrow.
+            connection.register("read", rows.append_column("physical row", numbers))
+            connection.execute(f"create table {self.name} as select * from read")
             self.data = rows
 
     def some(self, column):

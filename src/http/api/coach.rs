@@ -5,7 +5,13 @@
 use super::asked::Asked;
 use crate::{
     catalog::ColumnType,
-    http::{incoming::Incoming, params::query_string, problem::Instead, produce::Coach, subject::Subject},
+    http::{
+        incoming::Incoming,
+        params::{Params, query_string},
+        problem::Instead,
+        produce::Coach,
+        subject::Subject,
+    },
     query::{bounds, cost, encode::json::Hint, names},
 };
 
@@ -22,7 +28,7 @@ pub(super) fn coach(request: &Incoming, subject: &Subject, asked: &Asked, counte
             return None;
         }
         let rewritten = |changes: &[Instead]| {
-            let changed = changes.iter().fold(request.clone(), |params, change| params.changed(change));
+            let changed = changes.iter().fold(request.clone(), Params::changed);
             format!("{here}{}", query_string(changed.iter()))
         };
         let (said, url) = if facts.counts_much {
