@@ -184,32 +184,55 @@ impl ColumnStatistics {
     }
 }
 
-/// Reads the whole table and says what its columns are like. Progress is counted in values.
+/// Values flown by, told as rows: a row is done when each of its values has flown by twice, or need not.
+struct Meter<'a> {
+    progress: &'a Progress,
+    rows: u64,
+    values: u64,
+    all: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(progress: &'a Progress, rows: u64, columns: u64) -> Self {
+        progress.set_total(rows);
+        Self { progress, rows, values: 0, all: rows.saturating_mul(columns).saturating_mul(2).max(1) }
+    }
+
+    fn advance(&mut self, values: u64) {
+        let told = |values: u64| (u128::from(values) * u128::from(self.rows) / u128::from(self.all)) as u64;
+        let before = told(self.values);
+        let now = told(self.values.saturating_add(values));
+        self.values = self.values.saturating_add(values);
+        self.progress.advance(now - before);
+    }
+}
+
+/// Reads the whole table and says what its columns are like. Progress is counted in rows.
 ///
 /// # Errors
 /// When a file cannot be read; [`QueryError::Cut`] when the runtime is shutting down.
 pub async fn compute(source: &TableSource, progress: &Progress) -> Result<TableStatistics, QueryError> {
     let source = TableSource { caps: ScanCaps::none(), ..source.clone() };
     let (rows, width) = (source.table.rows(), source.table.schema.columns.len());
-    progress.set_total(rows.saturating_mul(width as u64).saturating_mul(2));
+    let mut meter = Meter::new(progress, rows, width as u64);
     let all: Vec<usize> = (0..width).collect();
     let mut columns = Vec::with_capacity(width);
     for group in all.chunks(GROUP) {
         let fields = group.iter().filter_map(|at| Some((*at, source.table.arrow.fields().get(*at)?)));
         let begun: Vec<(usize, Accumulator)> =
             fields.map(|(at, field)| (at, Accumulator::new(field.data_type()))).collect();
-        let mut first = flow(&source, begun, progress, Accumulator::add).await?;
+        let mut first = flow(&source, begun, &mut meter, Accumulator::add).await?;
         let mut second = Vec::new();
         for (at, accumulator) in &mut first {
             if accumulator.prepare_again() {
                 let kind = source.table.arrow.field(*at).data_type();
                 second.push((*at, std::mem::replace(accumulator, Accumulator::new(kind))));
             } else {
-                progress.advance(rows);
+                meter.advance(rows);
             }
         }
         if !second.is_empty() {
-            for (at, accumulator) in flow(&source, second, progress, Accumulator::add_again).await? {
+            for (at, accumulator) in flow(&source, second, &mut meter, Accumulator::add_again).await? {
                 if let Some((_, place)) = first.iter_mut().find(|(other, _)| *other == at) {
                     *place = accumulator;
                 }
@@ -226,7 +249,7 @@ type Add = fn(&mut Accumulator, &dyn Array);
 async fn flow(
     source: &TableSource,
     mut accumulators: Vec<(usize, Accumulator)>,
-    progress: &Progress,
+    meter: &mut Meter<'_>,
     add: Add,
 ) -> Result<Vec<(usize, Accumulator)>, QueryError> {
     let mut slice = Slice::new(&SliceRequest::default(), &source.table.schema)?;
@@ -247,7 +270,7 @@ async fn flow(
         let rows;
         (scan, accumulators, rows) = step.await.map_err(|error| QueryError::Cut(error.to_string()))??;
         match rows {
-            Some(rows) => progress.advance((rows as u64).saturating_mul(accumulators.len() as u64)),
+            Some(rows) => meter.advance((rows as u64).saturating_mul(accumulators.len() as u64)),
             None => return Ok(accumulators),
         }
     }
