@@ -181,15 +181,8 @@ impl Encoder {
             let duplicates = (!key.is_empty()).then(|| Duplicates::new(Arc::clone(&order), on_duplicate));
             Route::Sorted(Box::new(SortedRoute { order, duplicates, last: None, carried: None }))
         };
-        let mut written = table.clone();
-        // Rows are looked up by key more than by anything else, and one that is not there should cost no page.
-        if let [only] = key.as_slice()
-            && let Some(column) = written.columns.get_mut(*only)
-        {
-            column.bloom = true;
-        }
         let shape = FileShape {
-            table: written,
+            table: table.clone(),
             schema: Arc::clone(&schema),
             sorted_by: sort,
             metadata,
