@@ -97,6 +97,44 @@ pub struct ServeSettings {
     pub sql: SqlSettings,
     /// Statistics and search.
     pub derived: DerivedSettings,
+    /// Extracts.
+    pub extracts: ExtractSettings,
+}
+
+/// Queries that are run as jobs.
+#[derive(Debug, Clone)]
+pub struct ExtractSettings {
+    /// Jobs of this server at one time; 0 leaves them to others.
+    pub workers: usize,
+    /// Extracts that may wait or be under way in all.
+    pub waiting: usize,
+    /// What one extract of somebody without a key may take.
+    pub anonymous: ExtractCaps,
+    /// Bytes of a file, about.
+    pub file_bytes: u64,
+    /// How long files are kept.
+    pub keep: Duration,
+    /// A server at work on one that says nothing for so long has lost it; it says something three times as often.
+    pub lease: Duration,
+    /// How often the store is asked what is to be done.
+    pub look_every: Duration,
+    /// Disposable local space for files before they are in the store.
+    pub scratch: PathBuf,
+}
+
+/// Caps on one extract.
+#[derive(Debug, Clone, Copy)]
+pub struct ExtractCaps {
+    /// Extracts of one address that may wait or be under way.
+    pub waiting: usize,
+    /// Longest work.
+    pub time: Duration,
+    /// Most bytes read from the store.
+    pub bytes: u64,
+    /// Most bytes of intermediate results on disk.
+    pub spill: u64,
+    /// Most bytes of the result.
+    pub result: u64,
 }
 
 /// What is made from snapshots behind the answers: statistics, search indexes.
@@ -228,6 +266,35 @@ impl SqlSettings {
             running: 4,
             waiting: 32,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            scratch,
+        }
+    }
+}
+
+impl ExtractCaps {
+    /// What somebody without a key gets.
+    pub fn anonymous() -> Self {
+        Self {
+            waiting: 3,
+            time: Duration::from_secs(600),
+            bytes: 40_000_000_000,
+            spill: 20 * GIB,
+            result: 10_000_000_000,
+        }
+    }
+}
+
+impl ExtractSettings {
+    /// The defaults over a scratch folder.
+    pub fn new(scratch: PathBuf) -> Self {
+        Self {
+            workers: 1,
+            waiting: 100,
+            anonymous: ExtractCaps::anonymous(),
+            file_bytes: 256 * MIB,
+            keep: Duration::from_secs(7 * 24 * 3600),
+            lease: Duration::from_secs(30),
+            look_every: Duration::from_secs(5),
             scratch,
         }
     }

@@ -25,22 +25,13 @@ pub struct ExtractId(String);
 impl ExtractId {
     /// The id of a request with that hash.
     pub fn of(personal: bool, hash: &[u8]) -> Self {
-        let mut id = String::from(if personal { "p" } else { "x" });
-        let (mut bits, mut held) = (0_u32, 0_u32);
-        for byte in hash {
-            bits = bits << 8 | u32::from(*byte);
-            held += 8;
-            while held >= 5 && id.len() <= LETTERS {
-                held -= 5;
-                let digit = DIGITS.get((bits >> held & 31) as usize).copied().unwrap_or(b'0');
-                id.push(char::from(digit));
-            }
-            bits &= (1 << held) - 1;
-        }
-        while id.len() <= LETTERS {
-            id.push('0');
-        }
-        Self(id)
+        let bit = |at: usize| hash.get(at / 8).map_or(0, |byte| usize::from(byte >> (7 - at % 8) & 1));
+        let digit = |at: usize| {
+            let value = (at * 5..at * 5 + 5).fold(0, |value, at| value << 1 | bit(at));
+            char::from(DIGITS.get(value).copied().unwrap_or(b'0'))
+        };
+        let kind = if personal { 'p' } else { 'x' };
+        Self(std::iter::once(kind).chain((0..LETTERS).map(digit)).collect())
     }
 
     /// The id as text.

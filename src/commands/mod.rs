@@ -22,7 +22,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::{DerivedSettings, IngestSettings, ScanCaps, ServeSettings, SqlSettings},
+    config::{DerivedSettings, ExtractSettings, IngestSettings, ScanCaps, ServeSettings, SqlSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -201,6 +201,12 @@ struct ServeArguments {
     /// Bytes of decompressed pages kept in memory for slices that are asked for again
     #[arg(long, env = "OPENSHELF_PAGE_CACHE", default_value_t = 67_108_864)]
     page_cache: u64,
+    /// Extracts run at one time; 0 leaves them to other servers over the same store
+    #[arg(long, env = "OPENSHELF_EXTRACT_WORKERS", default_value_t = 1)]
+    extract_workers: usize,
+    /// Days that the files of an extract are kept; its record stays
+    #[arg(long, env = "OPENSHELF_EXTRACT_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=36500))]
+    extract_days: u64,
     /// Disposable local space for search indexes in use
     #[arg(long, env = "OPENSHELF_CACHE", default_value = "cache")]
     cache: PathBuf,
@@ -287,6 +293,11 @@ impl ServeArguments {
             },
             page_cache: self.page_cache,
             sql: SqlSettings::new(std::env::temp_dir().join("openshelf-sql")),
+            extracts: ExtractSettings {
+                workers: self.extract_workers,
+                keep: Duration::from_secs(self.extract_days * 24 * 3600),
+                ..ExtractSettings::new(std::env::temp_dir().join("openshelf-extracts"))
+            },
             derived: DerivedSettings { cache_bytes: self.cache_bytes, ..DerivedSettings::new(self.cache.clone()) },
         }
     }

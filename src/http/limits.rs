@@ -12,7 +12,8 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header},
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts},
     middleware::map_response,
     response::IntoResponse,
 };
@@ -108,6 +109,20 @@ impl KeyExtractor for ByAddress {
     fn extract<T>(&self, request: &Request<T>) -> Result<IpAddr, GovernorError> {
         let Peer(peer) = request.extensions().get::<Peer>().ok_or(GovernorError::UnableToExtractKey)?;
         Ok(network(self.client(peer.ip(), request.headers())))
+    }
+}
+
+/// Who asks: an address, or a network of them that is one client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker(pub(super) IpAddr);
+
+impl FromRequestParts<AppState> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Peer(peer) = parts.extensions.get::<Peer>().ok_or_else(|| Problem::internal("a request of nobody"))?;
+        let by = ByAddress { trusted: state.settings.trusted_proxies.as_slice().into() };
+        Ok(Self(network(by.client(peer.ip(), &parts.headers))))
     }
 }
 

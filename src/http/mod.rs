@@ -11,6 +11,8 @@ mod cache;
 mod connection;
 mod deliver;
 mod etag;
+mod extracts;
+mod file;
 mod gate;
 mod incoming;
 mod lenient;

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use percent_encoding::percent_decode_str;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use std::time::Duration;
 
 use super::problem::{Instead, Kind, Problem};
@@ -66,9 +66,23 @@ impl Params {
         let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
         let value: Value =
             serde_json::from_slice(body).map_err(|error| invalid(format!("The body is no JSON: {error}.")))?;
-        let Value::Object(object) = value else {
-            return Err(invalid("The body is JSON, but no object.".to_owned()));
-        };
+        match value {
+            Value::Object(object) => Self::of_object(object),
+            _ => Err(invalid("The body is JSON, but no object.".to_owned())),
+        }
+    }
+
+    /// These names and values.
+    pub(super) fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
+    /// Parameters of a JSON object.
+    ///
+    /// # Errors
+    /// When one is neither text nor a number.
+    pub(super) fn of_object(object: Map<String, Value>) -> Result<Self, Problem> {
+        let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
         let mut params = Vec::new();
         for (name, value) in object {
             let text = match value {
@@ -226,13 +240,24 @@ impl<S: Send + Sync> FromRequest<S> for BodyParams {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if request.uri().query().is_some_and(|query| !query.is_empty()) {
-            return Err(Problem::new(Kind::InvalidBody, "A POST takes its parameters from the body alone."));
+        Params::of_json(&body_of(request).await?).map(Self)
+    }
+}
+
+/// The JSON object in the body of a POST; the query string must then be empty.
+#[derive(Debug)]
+pub(super) struct BodyObject(pub(super) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for BodyObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = body_of(request).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(object)) => Ok(Self(object)),
+            Ok(_) => Err(Problem::new(Kind::InvalidBody, "The body is JSON, but no object.")),
+            Err(error) => Err(Problem::new(Kind::InvalidBody, format!("The body is no JSON: {error}."))),
         }
-        if !is_json(request.headers()) {
-            return Err(Problem::new(Kind::UnsupportedMediaType, "Send `Content-Type: application/json`."));
-        }
-        Params::of_json(&read(request.into_body()).await?).map(Self)
     }
 }
 
@@ -240,6 +265,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
+}
+
+async fn body_of(request: Request) -> Result<Bytes, Problem> {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::new(Kind::InvalidBody, "A POST takes its parameters from the body alone."));
+    }
+    if !is_json(request.headers()) {
+        return Err(Problem::new(Kind::UnsupportedMediaType, "Send `Content-Type: application/json`."));
+    }
+    read(request.into_body()).await
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {

@@ -96,6 +96,12 @@ kinds! {
         "`/v1/datasets/{dataset}/tables/{table}/files` lists the files of a snapshot with their addresses.";
     NotSearchable "not-searchable" NOT_FOUND "This table has no full-text search"
         "Its definition declares no text column for search. The table's own page says of each column whether it is declared; `where=column ilike '%word%'` looks for words in any text column.";
+    ExtractNotFound "extract-not-found" NOT_FOUND "There is no such extract"
+        "An extract's id is in the answer to the POST that asked for it: `x` and 20 letters and digits.";
+    ExtractExpired "extract-expired" GONE "The files of this extract are no longer kept"
+        "An extract's files are kept for some days, its record for good: it says what they were and how to cite them. The command in the hint makes them again from the same snapshots.";
+    TooManyExtracts "too-many-extracts" TOO_MANY_REQUESTS "Too many extracts are waiting"
+        "Extracts are run one after the other. Ask again when one of yours is done, as its address says; what fits into one answer needs no extract.";
     RouteNotFound "route-not-found" NOT_FOUND "There is nothing at this address"
         "`/openapi.json` describes every address, `/docs` explains them.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take that method"
@@ -211,6 +217,11 @@ impl Problem {
         self.0.kind
     }
 
+    /// What the client is told.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// What the log says about it.
     pub(super) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
@@ -284,7 +295,7 @@ impl From<QueryError> for Problem {
             QueryError::OverCap(over) => Self::new(
                 Kind::TooMuchToScan,
                 format!(
-                    "This query was stopped: {over}. A narrower query works, and so do the table's files, which have no such bound."
+                    "This query was stopped: {over}. A narrower query works, and so do the table's files, which have no such bound; `POST /v1/extracts` with the same parameters runs it as a job, which may take far more."
                 ),
             ),
             QueryError::Unshowable { .. } => Self::new(Kind::InvalidSql, error.to_string()),

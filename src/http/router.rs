@@ -39,6 +39,7 @@ use super::{
     tags(
         (name = "datasets", description = "What there is"),
         (name = "rows", description = "Slices of tables"),
+        (name = "extracts", description = "Queries too big for one answer, as jobs"),
         (name = "files", description = "Whole files, for programs that read Parquet"),
         (name = "server", description = "The server itself"),
         (name = "pages", description = "Pages for people")
@@ -57,6 +58,8 @@ fn queries() -> OpenApiRouter<AppState> {
         .routes(routes!(api::changes::get, api::changes::post))
         .routes(routes!(api::sql::get, api::sql::post))
         .routes(routes!(api::search::get, api::search::post))
+        .routes(routes!(api::extracts::post))
+        .routes(routes!(api::extracts::get))
 }
 
 fn lists() -> OpenApiRouter<AppState> {
@@ -76,7 +79,7 @@ fn pages() -> OpenApiRouter<AppState> {
 }
 
 fn data() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(api::data::get))
+    OpenApiRouter::new().routes(routes!(api::data::get)).routes(routes!(api::extracts::file))
 }
 
 fn health() -> OpenApiRouter<AppState> {

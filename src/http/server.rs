@@ -23,6 +23,7 @@ use tower::ServiceExt;
 
 use super::{
     connection::{InFlight, InFlightGuard, Patience, Patient},
+    extracts,
     lenient::Lenient,
     limits::Peer,
     observe, router,
@@ -61,6 +62,7 @@ pub async fn serve(
     let engine = Engine::new(&settings.sql)?;
     let state = AppState::new(store, settings, engine, clock, loopback);
     let app = router::build(&state);
+    let looking = tokio::spawn(extracts::look_after(state.clone()));
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut shutdown = pin!(shutdown);
@@ -96,6 +98,8 @@ pub async fn serve(
     drop(listener);
     state.background.end();
     state.fetches.end();
+    looking.abort();
+    extracts::end(&state).await;
     if tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers did not finish within {} s and are cut off", LAST_WORDS.as_secs());
     }

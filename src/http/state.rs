@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
-use super::{background::Background, listing::Listing, metrics::Metrics, statistics::Known};
+use super::{background::Background, extracts::Extracts, listing::Listing, metrics::Metrics, statistics::Known};
 use crate::{
     config::ServeSettings,
     query::{engine::Engine, reader::Footers, search::Indexes, table::Tables},
@@ -45,6 +45,7 @@ pub(super) struct Inner {
     pub(super) background: Background,
     /// Copies of indexes from the store to here: they never wait for what is made.
     pub(super) fetches: Background,
+    pub(super) extracts: Extracts,
     pub(super) statistics: Known,
     /// Computes what is more than a slice.
     pub(super) engine: Engine,
@@ -71,6 +72,7 @@ impl AppState {
         let alone = loopback && settings.trusted_proxies.is_empty();
         let decoders = Arc::new(Semaphore::new(decoders(&store)));
         let footers = Arc::new(Footers::new(settings.page_cache));
+        let extracts = Extracts::new(settings.extracts.workers);
         Self(Arc::new(Inner {
             serves_personal: settings.allow_personal || alone,
             indexes: Indexes::new(settings.derived.cache.clone(), settings.derived.cache_bytes),
@@ -83,6 +85,7 @@ impl AppState {
             decoders,
             background: Background::default(),
             fetches: Background::new(FETCHES),
+            extracts,
             statistics: Known::default(),
             engine,
             clock,

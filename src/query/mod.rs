@@ -15,6 +15,7 @@ mod dialect;
 pub mod encode;
 pub mod engine;
 mod error;
+pub mod extract;
 pub mod filters;
 pub mod found;
 pub mod names;

@@ -76,6 +76,12 @@ impl TestTable {
         }
     }
 
+    /// Another shape of files than small pages and row groups.
+    pub(crate) fn settings(mut self, settings: EncodeSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
     /// Columns whose values are unique together.
     pub(crate) fn primary_key(mut self, columns: &[&str]) -> Self {
         self.primary_key = columns.iter().map(|name| (*name).to_owned()).collect();
@@ -284,6 +290,7 @@ pub(crate) struct Builder {
     settings: ServeSettings,
     store: Store,
     cache: tempfile::TempDir,
+    clock: openshelf::http::Clock,
 }
 
 impl Builder {
@@ -307,6 +314,12 @@ impl Builder {
         self
     }
 
+    /// Another clock than [`now`].
+    pub(crate) fn clock(mut self, clock: openshelf::http::Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     pub(crate) async fn serve(self) -> TestShelf {
         for snapshot in &self.snapshots {
             snapshot.publish(&self.store).await;
@@ -315,13 +328,13 @@ impl Builder {
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let store = self.store.clone();
-        let settings = self.settings;
+        let (settings, clock) = (self.settings, self.clock);
         let server = tokio::spawn(async move {
             let shutdown = async move {
                 // Dropping the shelf stops the server, too.
                 let _ended = stopped.await;
             };
-            openshelf::http::serve(listener, store, settings, now, shutdown).await.unwrap();
+            openshelf::http::serve(listener, store, settings, clock, shutdown).await.unwrap();
         });
         TestShelf {
             store: self.store,
@@ -357,6 +370,10 @@ impl TestShelf {
                 trusted_proxies: Vec::new(),
                 scan: openshelf::config::ScanCaps::default(),
                 page_cache: 16 << 20,
+                extracts: openshelf::config::ExtractSettings {
+                    look_every: std::time::Duration::from_millis(50),
+                    ..openshelf::config::ExtractSettings::new(std::env::temp_dir().join("openshelf-test-extracts"))
+                },
                 sql: openshelf::config::SqlSettings::new(std::env::temp_dir().join("openshelf-tests")),
                 // Long enough that what is derived from little data is in the first answer.
                 derived: DerivedSettings {
@@ -365,6 +382,7 @@ impl TestShelf {
                 },
             },
             store: Store::in_memory(),
+            clock: now,
             cache,
         }
     }

@@ -6,6 +6,7 @@ mod coach;
 pub(super) mod data;
 pub(super) mod datasets;
 mod described;
+pub(super) mod extracts;
 pub(super) mod files;
 pub(super) mod rejects;
 pub(super) mod rows;

@@ -92,6 +92,7 @@ pub(in crate::http) async fn page(
 ) -> Result<Response, Problem> {
     params.only(&[])?;
     let scan = state.settings.scan;
+    let extracts = &state.settings.extracts;
     let body = html! {
         h1 { "How to read from the shelf" }
         p .lead {
@@ -158,6 +159,21 @@ pub(in crate::http) async fn page(
              primary key there are changes of files only."
         }
         (sql(&state))
+        h2 id="extracts" { "Extracts" }
+        p {
+            "What is too much for one answer is run as a job: " code { "POST /v1/extracts" } " with "
+            code { "{\"dataset\": …, \"table\": …, \"where\": …}" } " (the parameters of rows; "
+            code { "snapshot" } " too) is answered 202 with an address that says how it stands: its place in the queue, how \
+             far it is, then its Parquet files, each with sha256, and how to cite them. The same request for the same \
+             snapshots is the same extract."
+        }
+        p {
+            "One extract reads at most " (size(extracts.anonymous.bytes)) ", works at most "
+            (extracts.anonymous.time.as_secs() / 60) " minutes and gives at most " (size(extracts.anonymous.result))
+            "; one address may have " (extracts.anonymous.waiting) " waiting or under way. Files are kept for "
+            (extracts.keep.as_secs() / 86_400) " days and their record for good; the same request makes them again, under \
+             the same id."
+        }
         h2 id="files" { "Files" }
         p {
             code { "GET /v1/datasets/{dataset}/tables/{table}/files" }

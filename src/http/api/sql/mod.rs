@@ -4,7 +4,7 @@
 //! the answer → its turn in the queue → plan → run. Nothing is planned or read before the entity tag is checked.
 
 mod explain;
-mod names;
+pub(super) mod names;
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
@@ -224,7 +224,11 @@ async fn run(
 }
 
 /// Begins a query: its columns as the answer shows them, and its batches.
-async fn begin(work: Work<'_>, planned: Planned, format: Format) -> Result<(Vec<OutputColumn>, Batches), Problem> {
+pub(super) async fn begin(
+    work: Work<'_>,
+    planned: Planned,
+    format: Format,
+) -> Result<(Vec<OutputColumn>, Batches), Problem> {
     let output = planned.output;
     let bounds = output::bounds(planned.physical.as_ref());
     let mut running = work.run_planned(planned.physical)?;

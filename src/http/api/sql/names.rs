@@ -19,11 +19,11 @@ use crate::{
 
 /// Snapshots asked for, by the dataset's name as written.
 #[derive(Debug, Default)]
-pub(super) struct Pins(Vec<(String, String)>);
+pub(in crate::http::api) struct Pins(Vec<(String, String)>);
 
 impl Pins {
     /// `snapshots=imdb=7,geonames=2026-11-21`.
-    pub(super) fn read(params: &Params) -> Result<Self, Problem> {
+    pub(in crate::http::api) fn read(params: &Params) -> Result<Self, Problem> {
         let Some(text) = params.get("snapshots") else { return Ok(Self::default()) };
         let mut pins: Vec<(String, String)> = Vec::new();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -42,17 +42,17 @@ impl Pins {
 }
 
 /// What the names of a query mean.
-pub(super) struct Named {
+pub(in crate::http::api) struct Named {
     /// A source for each of the query's names, in their order.
     sources: Vec<TableSource>,
     /// The snapshot of each dataset, and whether the request named it by its number.
-    pub(super) snapshots: BTreeMap<String, (u64, bool)>,
+    pub(in crate::http::api) snapshots: BTreeMap<String, (u64, bool)>,
     /// Each table that is read: its snapshot, its license, its name.
-    pub(super) read: Vec<(Published, License, String)>,
+    pub(in crate::http::api) read: Vec<(Published, License, String)>,
 }
 
 impl Named {
-    pub(super) fn sources(&self) -> Vec<TableSource> {
+    pub(in crate::http::api) fn sources(&self) -> Vec<TableSource> {
         self.sources.clone()
     }
 }
@@ -61,7 +61,7 @@ impl Named {
 ///
 /// # Errors
 /// 400 with the place and the nearest name, 451 where the license allows no public copy.
-pub(super) async fn find(state: &AppState, query: &Query, pins: &Pins) -> Result<Named, Problem> {
+pub(in crate::http::api) async fn find(state: &AppState, query: &Query, pins: &Pins) -> Result<Named, Problem> {
     let mut named = Named { sources: Vec::new(), snapshots: BTreeMap::new(), read: Vec::new() };
     let mut known: BTreeMap<String, Published> = BTreeMap::new();
     let mut used = vec![false; pins.0.len()];
