@@ -193,6 +193,7 @@ def main():
     if "lance" in given.only:
         lance = bench.attempt("lance", lambda: inprocess.lance(copies, table.files, table, given.seconds))
         bench.found["results"] += lance or []
+    if "openshelf" in given.only and (given.programs / "examples" / "slice").exists():
         facts["slices"] = bench.attempt("slices in process", lambda: inprocess.slices(given.programs, store))
     if "pyarrow" in given.only:
         rows = min(1_000_000, table.rows // 2)
