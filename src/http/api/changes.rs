@@ -92,11 +92,12 @@ struct FileChanges {
     removed: Vec<FileEntry>,
 }
 
-/// What an answer holds that is no rows.
+/// Rows of the feed, or what is said instead of them.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "for the document")]
-enum Summary {
+enum ChangesBody {
+    Rows(super::described::RowsAnswer),
     Numbers(ChangeNumbers),
     Files(FileChanges),
 }
@@ -123,7 +124,7 @@ enum Summary {
         ("truncate" = Option<u8>, Query, description = "As for rows")
     ),
     responses(
-        (status = 200, description = "Rows of the feed, or numbers (`ChangeNumbers`), or files (`FileChanges`)", body = Summary),
+        (status = 200, description = "Rows of the feed, or numbers (`ChangeNumbers`), or files (`FileChanges`)", body = ChangesBody),
         (status = 304, description = "The client has them"),
         (status = 400, description = "A parameter is wrong; the problem says which and what would work"),
         (status = 404, description = "No such table or snapshot"),

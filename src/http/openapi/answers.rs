@@ -128,11 +128,10 @@ pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     let Some(responses) = get.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if let Some(good) = responses.get_mut("200").and_then(Value::as_object_mut) {
         let own = good.get("content").and_then(|content| content.pointer("/application~1json/schema")).cloned();
-        let cost = own.is_none() && takes_dry_run;
-        let other = if cost { Some(json!({"$ref": "#/components/schemas/Cost"})) } else { own };
         let rows = json!({"$ref": "#/components/schemas/Rows"});
-        let schema = other.map_or_else(|| rows.clone(), |other| json!({"anyOf": [rows, other]}));
-        let rows = json!({"schema": schema});
+        let cost = json!({"$ref": "#/components/schemas/Cost"});
+        let usual = if takes_dry_run { json!({"anyOf": [rows, cost]}) } else { rows };
+        let rows = json!({"schema": own.unwrap_or(usual)});
         let format = |format: Format| match format {
             Format::Json => (format.media_type().to_owned(), rows.clone()),
             _ => (format.media_type().to_owned(), json!({})),

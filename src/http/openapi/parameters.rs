@@ -37,6 +37,11 @@ fn number_or_date(least: u64) -> Value {
 /// Bounds the parameters of an operation; a bound in the handler's own annotation stays.
 pub(super) fn bound(operation: &mut Map<String, Value>) {
     let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    // Whatever takes a condition takes them by hand as well.
+    let named = |name: &str| parameters.iter().any(|parameter| name_of(parameter).contains(name));
+    if named("where") && !named("__") {
+        parameters.push(conditions());
+    }
     for parameter in parameters.iter_mut() {
         if name_of(parameter).contains("__") {
             *parameter = conditions();
@@ -94,7 +99,7 @@ fn conditions_schema() -> Value {
     })
 }
 
-/// A POST beside a GET that says no more of its body than that it is an object takes the GET's parameters as its keys.
+/// A POST beside a GET takes the GET's parameters as its keys, unless it says in place what else it takes.
 pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     let Some(get) = operations.get("get").and_then(Value::as_object) else { return };
     let (mut keys, mut conditions, mut required) = (Map::new(), json!(false), Vec::new());
@@ -126,7 +131,6 @@ pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     }
     let Some(post) = operations.get_mut("post") else { return };
     if let Some(body) = post.pointer_mut("/requestBody/content/application~1json/schema")
-        && body.get("$ref").is_none()
         && body.get("properties").is_none()
     {
         *body = schema;
