@@ -16,6 +16,7 @@ pub mod encode;
 pub mod engine;
 mod error;
 pub mod extract;
+mod fault;
 pub mod filters;
 pub mod found;
 pub mod names;

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -35,10 +35,11 @@ use parquet::{
 };
 
 use super::{
-    QueryError, Slice, SliceError,
+    QueryError, Slice,
     batches::Batches,
     budget::Budget,
-    narrow::{self, Fault, Narrow},
+    fault::EvaluationFault,
+    narrow::{self, Narrow},
     pages,
     predicate::Predicate,
     prune::Pruner,
@@ -106,7 +107,7 @@ pub struct Scan {
     /// Whether it is known to be small enough.
     affordable: bool,
     /// What the predicate said when it could not be computed.
-    fault: Arc<Mutex<Option<String>>>,
+    fault: EvaluationFault,
 }
 
 impl std::fmt::Debug for Scan {
@@ -193,7 +194,7 @@ impl Scan {
             pruner,
             current: None,
             skip,
-            fault: Arc::default(),
+            fault: EvaluationFault::default(),
         }
     }
 
@@ -273,11 +274,8 @@ impl Scan {
     }
 
     fn failed(&self, source: ParquetError) -> QueryError {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (fault, &self.current) {
-            (Some(message), _) => {
-                SliceError::new("where", format!("cannot be computed for some row: {message}")).into()
-            }
+        match (self.fault.take(), &self.current) {
+            (Some(fault), _) => fault.into(),
             (None, Some(current)) => QueryError::File { file: current.file.clone(), source },
             (None, None) => QueryError::Parquet(source),
         }
@@ -361,19 +359,20 @@ impl Scan {
                 let here = selected(&metadata, &groups, start, ranges);
                 selection = Some(selection.map_or_else(|| here.clone(), |pruned| pruned.intersection(&here)));
             }
-            if let Some(few) = narrow::few(&footer, &groups, selection.as_ref(), FEW * rows as u64) {
+            let ranges = narrow::ranges(&footer, &groups, selection.as_ref());
+            if narrow::count(&ranges) <= FEW * rows as u64 || self.left.is_some_and(|left| left <= PAGED) {
                 let most = self.left.map_or(u64::MAX, |left| left.saturating_add(self.skip));
-                let (footers, output) = (&self.source.footers, &self.output);
-                let numbered = self.numbered.then_some(ROW_NUMBER);
-                let narrow = Narrow { reader: &reader, footers, footer: &footer, predicate, output, numbered };
-                let batch = narrow.matching(&few, most).await.map_err(|fault| match fault {
-                    Fault::Condition(message) => {
-                        SliceError::new("where", format!("cannot be computed for some row: {message}")).into()
-                    }
-                    Fault::File(source) => failed(source),
-                })?;
-                let stream = stream::once(async { Ok(batch) }).boxed();
-                return Ok(Some(Current { file: file.key.clone(), start, stream }));
+                let narrow = Narrow {
+                    reader,
+                    footers: Arc::clone(&self.source.footers),
+                    footer,
+                    predicate: predicate.clone(),
+                    output: Arc::clone(&self.output),
+                    numbered: self.numbered.then_some(ROW_NUMBER),
+                    batch_rows: rows as u64,
+                    fault: self.fault.clone(),
+                };
+                return Ok(Some(Current { file: file.key.clone(), start, stream: narrow.stream(ranges, most) }));
             }
             builder = builder.with_row_groups(groups);
             if let Some(selection) = selection {
@@ -408,19 +407,13 @@ impl Scan {
 
     fn row_filter(&self, predicate: &Predicate, metadata: &ArrowReaderMetadata) -> RowFilter {
         let (schema, _) = predicate.compiled();
-        let (schema, predicate, fault) = (Arc::clone(schema), predicate.clone(), Arc::clone(&self.fault));
+        let (schema, predicate, fault) = (Arc::clone(schema), predicate.clone(), self.fault.clone());
         let budget = self.budget.clone();
         let mask = mask(metadata, &schema);
         let filter = ArrowPredicateFn::new(mask, move |batch| {
             budget.check(0).map_err(|over| ArrowError::ExternalError(Box::new(over)))?;
             let batch = adapt(&batch, &schema)?;
-            predicate.evaluate(&batch).inspect_err(|error| {
-                let message = match error {
-                    ArrowError::ComputeError(message) => message.clone(),
-                    other => other.to_string(),
-                };
-                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
-            })
+            predicate.evaluate(&batch).inspect_err(|error| fault.note(error))
         });
         RowFilter::new(vec![Box::new(filter)])
     }
@@ -547,8 +540,8 @@ pub(super) fn stored(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> (
     (wanted, all)
 }
 
-/// Rows of a batch so that it holds [`BATCH_BYTES`], by the averages of the file.
-fn batch_rows(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> usize {
+/// Decoded bytes of the columns wanted, about, and rows of a file.
+pub(super) fn decoded(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> (u64, u64) {
     let parquet = metadata.metadata();
     let mut bytes = 0_u64;
     for group in parquet.row_groups() {
@@ -558,8 +551,13 @@ fn batch_rows(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> usize {
             }
         }
     }
-    let rows = u64::try_from(parquet.file_metadata().num_rows()).unwrap_or(0).max(1);
-    let each = (bytes / rows).max(1);
+    (bytes, u64::try_from(parquet.file_metadata().num_rows()).unwrap_or(0))
+}
+
+/// Rows of a batch so that it holds [`BATCH_BYTES`], by the averages of the file.
+fn batch_rows(metadata: &ArrowReaderMetadata, mask: &ProjectionMask) -> usize {
+    let (bytes, rows) = decoded(metadata, mask);
+    let each = (bytes / rows.max(1)).max(1);
     usize::try_from(BATCH_BYTES / each).unwrap_or(BATCH_ROWS).clamp(16, BATCH_ROWS)
 }
 
