@@ -113,6 +113,10 @@ def text(found):
         lines.append(f"read for a page: {read['mean']:,.0f} B on average, {read['most']:,} B at most, {read['first']:,} B the first time")
     memory = {name: facts.get(key) for name, key in [("Openshelf idle", "idle_mib"), ("Openshelf at most", "most_mib"), ("Datasette", "datasette_mib"), ("ROAPI", "roapi_mib")]}
     lines.append("resident MiB: " + ", ".join(f"{name} {number(value)}" for name, value in memory.items() if value))
+    for row in found["memory"]:
+        if row["after"].startswith("Openshelf"):
+            after = row["after"].removeprefix("Openshelf: ")
+            lines.append(f"  {after:32}{row['most_mib']:6.0f} at most{row['now_mib']:8.0f} afterwards")
     lines.append("")
     for row in found["criteria"]:
         mark = {True: "holds", False: "FAILS", None: "not measured"}[row["holds"]]

@@ -44,10 +44,10 @@ class Bench:
 
     def __init__(self, given):
         self.given = given
-        self.found = {"about": about(given), "results": [], "facts": {}, "failures": []}
+        self.found = {"about": about(given), "results": [], "facts": {}, "memory": [], "failures": []}
 
-    def attempt(self, what, measure):
-        """One part; what goes wrong is said, and the others go on."""
+    def attempt(self, what, measure, server=None):
+        """One part; what goes wrong is said, and the others go on. Of a server, what it took at most is written down."""
         print(f"- {what}", flush=True)
         try:
             return measure()
@@ -55,11 +55,15 @@ class Bench:
             print(f"  FAILED {what}: {error}", file=sys.stderr, flush=True)
             self.found["failures"].append(f"{what}: {error}")
             return None
+        finally:
+            if server and server.process.poll() is None:
+                now, most = server.memory()
+                self.found["memory"].append({"after": what, "now_mib": now, "most_mib": most})
 
     def loads(self, server, folder, asked, post=None):
         """Every kind of request at every number of connections."""
         for workload, file in workloads.write(folder, server.name.lower(), asked).items():
-            self.attempt(f"{server.name}: {workload}", lambda: self.load(server, workload, file, post))
+            self.attempt(f"{server.name}: {workload}", lambda: self.load(server, workload, file, post), server)
 
     def load(self, server, workload, file, post):
         load.check(server, workload, file, post)
@@ -126,25 +130,27 @@ def measure_openshelf(bench, folder, store, made):
         table = made(server)
         asked = workloads.openshelf(table)
         cold = asked["pages"][-300:]
-        facts["scanned"] = bench.attempt("Openshelf: bytes read for a page", lambda: scanned(server, cold))
+        facts["scanned"] = bench.attempt("Openshelf: bytes read for a page", lambda: scanned(server, cold), server)
         absent = asked["look-up of nothing"][-300:]
-        facts["scanned_absent"] = bench.attempt("Openshelf: bytes read for no row", lambda: scanned(server, absent))
+        measure = lambda: scanned(server, absent)
+        facts["scanned_absent"] = bench.attempt("Openshelf: bytes read for no row", measure, server)
         ready = lambda: wait_for_index(server, asked["full text"][0])
-        facts["index_seconds"] = bench.attempt("Openshelf: full-text index", ready)
+        facts["index_seconds"] = bench.attempt("Openshelf: full-text index", ready, server)
         if facts["index_seconds"] is None:
             del asked["full text"]
         bench.loads(server, folder, asked)
         if given.large:
             large = workloads.openshelf(table_of(10 * table.rows), "titles-large")
             bench.loads(server, folder, {"pages of the large table": large["pages"]})
-        facts["sql"] = bench.attempt("Openshelf and DuckDB: SQL", lambda: inprocess.sql(server, table.files, given.seconds))
+        measure = lambda: inprocess.sql(server, table.files, given.seconds)
+        facts["sql"] = bench.attempt("Openshelf: SQL", measure, server)
         rows = min(1_000_000, table.rows // 2)
         facts["export_rows"] = rows
         for form in ["arrow", "csv"]:
             facts[f"export_{form}"] = bench.attempt(
-                f"Openshelf: export as {form}", lambda: export(server, "titles", form, rows)
+                f"Openshelf: export as {form}", lambda: export(server, "titles", form, rows), server
             )
-        facts["most_mib"] = server.memory()[1]
+        facts["most_mib"] = max(row["most_mib"] for row in bench.found["memory"])
         (folder / "metrics.txt").write_bytes(server.get("/metrics")[2])
         return table
 
@@ -184,7 +190,8 @@ def main():
             def peer():
                 with start(copies, table.files, folder) as server:
                     bench.loads(server, folder, ask(table), post)
-                    facts[f"{name}_mib"] = server.memory()[1]
+                    own = [row["most_mib"] for row in bench.found["memory"] if row["after"].startswith(server.name)]
+                    facts[f"{name}_mib"] = max(own, default=None)
 
             bench.attempt(name, peer)
     if "duckdb" in given.only:

@@ -62,8 +62,10 @@ class Server:
         return json.loads(body)
 
     def memory(self):
-        """Resident MiB: now, and at most so far."""
-        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        """Resident MiB: now, and at most since this was last asked."""
+        process = pathlib.Path(f"/proc/{self.process.pid}")
+        text = (process / "status").read_text()
+        (process / "clear_refs").write_text("5")
         return [int(re.search(rf"{key}:\s+(\d+) kB", text)[1]) / 1024 for key in ("VmRSS", "VmHWM")]
 
     def stop(self):
