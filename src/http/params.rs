@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use std::time::Duration;
 
 use super::problem::{Instead, Kind, Problem};
-use crate::query::names;
+use crate::query::{filters, names};
 
 /// Longest request body.
 const LONGEST_BODY: usize = 1 << 20;
@@ -39,9 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParams {
     }
 }
 
-/// Named parameters, from a query string or a JSON body.
+/// Named parameters, from a query string or a JSON body: those with a value, and the names that a body gives as null,
+/// which is as good as nothing but must be a name all the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(Vec<(String, String)>, Vec<String>);
 
 impl Params {
     /// Parameters of a query string. `+` is a space.
@@ -59,7 +60,12 @@ impl Params {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
         };
-        query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect::<Result<_, _>>().map(Self)
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(pair)
+            .collect::<Result<_, _>>()
+            .map(|pairs| Self(pairs, Vec::new()))
     }
 
     fn of_json(body: &[u8]) -> Result<Self, Problem> {
@@ -74,7 +80,7 @@ impl Params {
 
     /// These names and values.
     pub(super) fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(pairs.into_iter().collect())
+        Self(pairs.into_iter().collect(), Vec::new())
     }
 
     /// Parameters of a JSON object.
@@ -83,10 +89,13 @@ impl Params {
     /// When one is neither text nor a number.
     pub(super) fn of_object(object: Map<String, Value>) -> Result<Self, Problem> {
         let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
-        let mut params = Vec::new();
+        let (mut params, mut nulls) = (Vec::new(), Vec::new());
         for (name, value) in object {
             let text = match value {
-                Value::Null => continue,
+                Value::Null => {
+                    nulls.push(name);
+                    continue;
+                }
                 Value::String(text) => text,
                 Value::Number(number) => whole(&number).unwrap_or_else(|| number.to_string()),
                 Value::Bool(flag) => u8::from(flag).to_string(),
@@ -113,7 +122,7 @@ impl Params {
             };
             params.push((name, text));
         }
-        Ok(Self(params))
+        Ok(Self(params, nulls))
     }
 
     /// Refuses what is not among `known`, and what is given twice.
@@ -123,18 +132,15 @@ impl Params {
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         for (at, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let near = names::nearest(name, known.iter().copied());
-                let detail = match (&near, known) {
-                    (Some(near), _) => format!("There is no parameter `{name}`; did you mean `{near}`?"),
-                    (None, []) => format!("There is no parameter `{name}`: this address takes none."),
-                    (None, known) => format!("There is no parameter `{name}`; there are {}.", known.join(", ")),
-                };
-                let instead = near.map(|near| Instead::Name(name.clone(), near));
-                return Err(Problem::new(Kind::UnknownParameter, detail).instead(instead));
+                return Err(unknown(name, known));
             }
             if self.0.iter().take(at).any(|(other, _)| other == name) {
                 return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
             }
+        }
+        let meaningless = |name: &&String| !known.contains(&name.as_str()) && filters::split(name).is_none();
+        if let Some(name) = self.1.iter().find(meaningless) {
+            return Err(unknown(name, known));
         }
         Ok(())
     }
@@ -167,6 +173,7 @@ impl Params {
                 for (name, _) in self.0.iter_mut().filter(|(name, _)| name == wrong) {
                     name.clone_from(right);
                 }
+                self.1.retain(|name| name != wrong);
             }
         }
         self
@@ -223,6 +230,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::of_query(parts.uri.query().unwrap_or_default())
     }
+}
+
+fn unknown(name: &str, known: &[&str]) -> Problem {
+    let near = names::nearest(name, known.iter().copied());
+    let detail = match (&near, known) {
+        (Some(near), _) => format!("There is no parameter `{name}`; did you mean `{near}`?"),
+        (None, []) => format!("There is no parameter `{name}`: this address takes none."),
+        (None, known) => format!("There is no parameter `{name}`; there are {}.", known.join(", ")),
+    };
+    let instead = near.map(|near| Instead::Name(name.to_owned(), near));
+    Problem::new(Kind::UnknownParameter, detail).instead(instead)
 }
 
 /// A whole number that is written as JSON may write it: `12.0`, `1e3`.
@@ -310,12 +328,12 @@ mod tests {
     #[test]
     fn numbers_are_whole_and_bounded() {
         for text in ["-1", "1.5", "1e3", "+1", "", " 1", "9223372036854775808", "0x10", "abc"] {
-            let params = Params(vec![("limit".into(), text.into())]);
+            let params = Params::of_pairs([("limit".into(), text.into())]);
             assert!(params.number("limit", 1).is_err(), "{text}");
         }
-        let params = Params(vec![("limit".into(), "9223372036854775807".into())]);
+        let params = Params::of_pairs([("limit".into(), "9223372036854775807".into())]);
         assert_eq!(params.number("limit", 1).expect("a number"), Some(i64::MAX as u64));
-        assert!(Params(vec![("limit".into(), "0".into())]).number("limit", 1).is_err());
+        assert!(Params::of_pairs([("limit".into(), "0".into())]).number("limit", 1).is_err());
     }
 
     #[test]
@@ -324,6 +342,8 @@ mod tests {
         assert_eq!(params.get("select"), Some("a,\"b c\",-d"));
         assert_eq!(params.get("limit"), Some("5"));
         assert_eq!(params.get("where"), None);
+        assert!(params.only(&["select", "limit", "where"]).is_ok());
+        assert!(params.only(&["select", "limit"]).is_err());
         let params = Params::of_json(br#"{"a":12.0,"b":1e3,"c":1.5,"d":1e300}"#).expect("parameters");
         let all: Vec<_> = params.iter().map(|(_, value)| value).collect();
         assert_eq!(all, ["12", "1000", "1.5", "1e+300"]);

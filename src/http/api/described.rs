@@ -116,6 +116,50 @@ pub(super) struct SearchQuery {
     truncate: Option<i32>,
 }
 
+/// What an extract is made of: one SELECT, or rows of a table with the parameters of rows.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "it describes, and is never made")]
+pub(super) enum ExtractBody {
+    Query(ExtractQuery),
+    Rows(ExtractRows),
+}
+
+/// An extract of a query.
+#[derive(ToSchema)]
+pub(super) struct ExtractQuery {
+    /// One SELECT over `dataset.table` names.
+    #[schema(min_length = 1)]
+    query: String,
+    /// Snapshots by dataset: numbers or UTC dates; the current ones by default.
+    snapshots: Option<Map<String, Value>>,
+}
+
+/// An extract of rows. Besides, `{column}__{op}` adds one condition to `where`.
+#[derive(ToSchema)]
+pub(super) struct ExtractRows {
+    #[schema(min_length = 1)]
+    dataset: String,
+    #[schema(min_length = 1)]
+    table: String,
+    /// A snapshot's number, or a UTC date; the current one by default.
+    snapshot: Option<Value>,
+    /// Columns, comma-separated or as a list.
+    select: Option<Value>,
+    /// A SQL boolean expression over the columns.
+    r#where: Option<String>,
+    /// Columns, comma-separated; `-name` puts the largest first.
+    order_by: Option<String>,
+    #[schema(minimum = 0)]
+    offset: Option<u64>,
+    #[schema(minimum = 1)]
+    limit: Option<u64>,
+    #[schema(minimum = 1, maximum = 100_000)]
+    sample: Option<u64>,
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+}
+
 /// Rows that were found, as JSON, the best first.
 #[derive(ToSchema)]
 pub(super) struct SearchAnswer {

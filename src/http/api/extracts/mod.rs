@@ -23,7 +23,7 @@ use crate::{
     },
     http::{
         answer,
-        api::link,
+        api::{described::ExtractBody, link},
         cache::CachePolicy,
         extracts,
         file::{self, ServedFile},
@@ -100,7 +100,7 @@ struct ExtractDetail {
 #[utoipa::path(
     post, path = "/v1/extracts", tag = "extracts",
     request_body(
-        content = Object,
+        content = ExtractBody,
         description = "Either `query` (one SELECT) and `snapshots` ({dataset: number}), or `dataset`, `table`, `snapshot` and \
                        the parameters of rows: `select`, `where`, …",
         content_type = "application/json"
