@@ -1,7 +1,7 @@
 //! DataFusion over published tables: what SQL, statistics, extracts and changes are computed with.
 //!
 //! Owns how a plan is run here: on threads of its own ([`Engine`]), under caps given as plain data
-//! ([`SqlCaps`](crate::config::SqlCaps)), over files that are listed from manifests and read through the same readers and
+//! ([`SqlCaps`]), over files that are listed from manifests and read through the same readers and
 //! footers as every other scan ([`table`]). There is no listing, no registry of stores and no table function, so a plan
 //! can name nothing but the tables it was given. Knows no HTTP and no SQL text ([`super::sql`] does).
 //!

@@ -5,7 +5,7 @@
 //! Columns of a form it does not read ([`shape`]) come from the `parquet` crate, with the same result.
 //!
 //! The way of a read: row ranges → pages of each column's chunks (`plan`) → one read per stretch of pages that are not
-//! kept ([`cache`]) → decompressed ([`page`]) → the wanted values ([`values`], [`hybrid`]) → arrays ([`column`]).
+//! kept ([`cache`]) → decompressed ([`page`]) → the wanted values ([`values`], [`hybrid`]) → arrays ([`mod@column`]).
 
 mod bloom;
 mod cache;
