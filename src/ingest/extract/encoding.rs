@@ -189,12 +189,13 @@ mod tests {
     }
 
     proptest! {
+        // One mark at the beginning says how bytes are ordered; a second one is text.
         #[test]
         fn utf_16_comes_back(text in ".{0,400}", big in any::<bool>()) {
             let units = text.encode_utf16();
             let bytes: Vec<u8> =
                 units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
-            prop_assert_eq!(decode(&bytes, Some(if big { "utf-16be" } else { "utf-16le" })), text.trim_start_matches('\u{feff}').as_bytes());
+            prop_assert_eq!(decode(&bytes, Some(if big { "utf-16be" } else { "utf-16le" })), text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());
         }
 
         #[test]
