@@ -160,9 +160,7 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 /// The same, with the parameters as JSON.
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/changes", tag = "rows",
-    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = Object, description = "The parameters of GET by name", content_type = "application/json"),
-    responses((status = 200, description = "Rows"), (status = 400, description = "A parameter is wrong"))
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await

@@ -7,112 +7,64 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use super::rows::DryRun;
 use crate::query::encode::json::{AnswerColumn, Cut, Hint, RowCount};
 
-/// The five formats.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub(super) enum FormatName {
-    Json,
-    Ndjson,
-    Csv,
-    Arrow,
-    Parquet,
-}
-
-/// How rows are counted.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub(super) enum CountName {
-    None,
-    Estimate,
-    Exact,
-}
-
 /// The parameters of rows. Besides, `{column}__{op}=value` (exact, not, gt, gte, lt, lte, in, contains, startswith, isnull)
-/// adds one condition to `where`.
-#[derive(IntoParams, ToSchema)]
+/// adds one condition to `where`. What values they take follows from their names (`openapi`).
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RowsQuery {
     /// Columns, comma-separated, in the order wanted; `-name` leaves one out; double quotes admit any name.
     select: Option<String>,
     /// A SQL boolean expression over the columns; `/docs` lists its functions. `{column}__{op}=value` adds a condition.
-    #[param(max_length = 65536)]
-    #[schema(max_length = 65536)]
     r#where: Option<String>,
     /// Columns, comma-separated, the first counting most; `-name` puts the largest first. Nulls last both ways.
     order_by: Option<String>,
     /// Rows to skip; any depth costs the same without `where` and `order_by`. Not with `cursor` or `sample`.
-    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
-    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     offset: Option<i64>,
     /// Most rows. JSON: 100 by default, at most 10 000; other formats: every matching row unless it is given.
-    #[param(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
-    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
     limit: Option<i64>,
     /// Where a page ended, from `next`; belongs to its table, snapshot, condition and order.
     cursor: Option<String>,
     /// So many rows at random of those that match; at most 10 000 in JSON. Not with `offset` or `cursor`.
-    #[param(minimum = 1, maximum = 100_000)]
-    #[schema(minimum = 1, maximum = 100_000)]
+    #[param(maximum = 100_000)]
     sample: Option<i64>,
     /// Which sample; only with `sample`.
-    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
-    #[schema(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     seed: Option<i64>,
     /// A snapshot's number, or a UTC date such as 2026-11-21; the current one by default.
     snapshot: Option<String>,
     /// The format; `Accept` without it, JSON without both.
-    #[param(inline)]
-    #[schema(inline)]
-    format: Option<FormatName>,
+    format: Option<String>,
     /// Whether the matching rows are counted.
-    #[param(inline)]
-    #[schema(inline)]
-    count: Option<CountName>,
+    count: Option<String>,
     /// 0 shows JSON cells over 64 KiB whole.
-    #[param(minimum = 0, maximum = 1)]
-    #[schema(minimum = 0, maximum = 1)]
     truncate: Option<i32>,
     /// 1 says what the answer would take, and does nothing else.
-    #[param(minimum = 0, maximum = 1)]
-    #[schema(minimum = 0, maximum = 1)]
     dry_run: Option<i32>,
 }
 
 /// The parameters of a search. Besides, `{column}__{op}=value` adds one condition to `where`, as for rows.
-#[derive(IntoParams, ToSchema)]
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchQuery {
     /// Words that must all occur; `"a phrase"`, `-without`, `begin*`, `column:word`, `one OR other`.
     #[param(min_length = 1, max_length = 1000)]
-    #[schema(min_length = 1, max_length = 1000)]
     q: String,
     /// Columns, comma-separated, in the order wanted; `_score` stands before them.
     select: Option<String>,
     /// A SQL boolean expression over the columns.
-    #[param(max_length = 65536)]
-    #[schema(max_length = 65536)]
     r#where: Option<String>,
     /// Ranks to skip; 100 000 rows are ranked at most.
-    #[param(minimum = 0, maximum = 99_999)]
-    #[schema(minimum = 0, maximum = 99_999)]
+    #[param(maximum = 99_999)]
     offset: Option<i64>,
     /// Most rows. JSON: 100 by default, at most 10 000; other formats: all that match, at most 100 000.
-    #[param(minimum = 1, maximum = 100_000)]
-    #[schema(minimum = 1, maximum = 100_000)]
+    #[param(maximum = 100_000)]
     limit: Option<i64>,
     /// A snapshot's number, or a UTC date such as 2026-11-21; the current one by default.
     snapshot: Option<String>,
     /// The format; `Accept` without it, JSON without both.
-    #[param(inline)]
-    #[schema(inline)]
-    format: Option<FormatName>,
+    format: Option<String>,
     /// Whether all rows that match are counted; both ways are exact.
-    #[param(inline)]
-    #[schema(inline)]
-    count: Option<CountName>,
+    count: Option<String>,
     /// 0 shows JSON cells over 64 KiB whole.
-    #[param(minimum = 0, maximum = 1)]
-    #[schema(minimum = 0, maximum = 1)]
     truncate: Option<i32>,
 }
 
@@ -160,28 +112,13 @@ pub(super) struct ExtractRows {
     seed: Option<u64>,
 }
 
-/// Rows that were found, as JSON, the best first.
+/// Rows that were found, the best first, each with its `_score`.
 #[derive(ToSchema)]
 pub(super) struct SearchAnswer {
-    dataset: String,
-    table: String,
-    snapshot: u64,
     /// The question.
     q: String,
-    /// `_score` first.
-    columns: Vec<AnswerColumn>,
-    /// One object a row, with `_score` and every selected column.
-    rows: Vec<Map<String, Value>>,
-    /// Rows before these.
-    offset: u64,
-    /// Rows that match, if they were counted.
-    row_count: Option<RowCount>,
-    /// Address of the rows that follow; null after the last.
-    next: Option<String>,
-    /// Cells that were cut.
-    truncated: Vec<Cut>,
-    /// Always null.
-    seed: Option<u64>,
+    #[serde(flatten)]
+    rows: RowsAnswer,
 }
 
 /// Rows as JSON.
@@ -215,49 +152,28 @@ pub(super) enum RowsBody {
     Cost(DryRun),
 }
 
-/// An error, as RFC 9457 has it.
-#[derive(ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct ProblemBody {
-    /// A page of this server that explains it.
-    r#type: String,
-    title: String,
-    status: u16,
-    detail: String,
-    /// The request's id.
-    instance: String,
-    /// What to do instead: an address or a command that works.
-    hint: String,
-}
-
-/// How rows are refused.
+/// How rows are refused; the problem's shape follows from the status.
 #[derive(IntoResponses)]
 pub(super) enum RowsRefused {
     /// The client has them.
     #[response(status = 304)]
     NotModified,
     /// A parameter is wrong; the problem says which and what would work.
-    #[response(status = 400, content_type = "application/problem+json")]
-    Wrong(#[to_schema] ProblemBody),
+    #[response(status = 400)]
+    Wrong,
     /// No such dataset, table or snapshot.
-    #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] ProblemBody),
+    #[response(status = 404)]
+    NotFound,
     /// No such format.
-    #[response(status = 406, content_type = "application/problem+json")]
-    NoFormat(#[to_schema] ProblemBody),
-    /// The body of a POST is too large.
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] ProblemBody),
-    /// The body of a POST is no JSON by its type.
-    #[response(status = 415, content_type = "application/problem+json")]
-    NoJson(#[to_schema] ProblemBody),
+    #[response(status = 406)]
+    NoFormat,
     /// It takes more than one answer may; the problem names the files.
-    #[response(status = 422, content_type = "application/problem+json")]
-    TooMuch(#[to_schema] ProblemBody),
+    #[response(status = 422)]
+    TooMuch,
     /// Too many requests; `Retry-After` says when to come back.
-    #[response(status = 429, content_type = "application/problem+json")]
-    TooMany(#[to_schema] ProblemBody),
+    #[response(status = 429)]
+    TooMany,
     /// The license allows no public copy.
-    #[response(status = 451, content_type = "application/problem+json")]
-    Personal(#[to_schema] ProblemBody),
+    #[response(status = 451)]
+    Personal,
 }

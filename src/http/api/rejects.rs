@@ -15,16 +15,7 @@ use crate::{
 #[utoipa::path(
     get, path = "/v1/datasets/{dataset}/tables/{table}/rejects", tag = "rows",
     params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"), RowsQuery),
-    responses(
-        (status = 200, description = "Rejects", content(
-            (RowsBody = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
-        RowsRefused
-    )
+    responses((status = 200, description = "Rejects", body = RowsBody), RowsRefused)
 )]
 pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
     rows::answer(&request, &request.subject("rejects", Rows::Rejected).await?).await
@@ -33,18 +24,7 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 /// The same, with the parameters as JSON.
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/rejects", tag = "rows",
-    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = RowsQuery, description = "The parameters of GET by name", content_type = "application/json"),
-    responses(
-        (status = 200, description = "Rejects", content(
-            (RowsBody = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
-        RowsRefused
-    )
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await

@@ -44,16 +44,7 @@ const SOUGHT: u64 = 20_000;
 #[utoipa::path(
     get, path = "/v1/datasets/{dataset}/tables/{table}/rows", tag = "rows",
     params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"), RowsQuery),
-    responses(
-        (status = 200, description = "Rows", content(
-            (RowsBody = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
-        RowsRefused
-    )
+    responses((status = 200, description = "Rows", body = RowsBody), RowsRefused)
 )]
 pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
     answer(&request, &request.subject("rows", Rows::Published).await?).await
@@ -62,18 +53,7 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 /// The same, with the parameters as JSON.
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/rows", tag = "rows",
-    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = RowsQuery, description = "The parameters of GET by name", content_type = "application/json"),
-    responses(
-        (status = 200, description = "Rows", content(
-            (RowsBody = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
-        RowsRefused
-    )
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await

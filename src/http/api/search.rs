@@ -10,7 +10,7 @@ use crate::{
     http::{
         api::{
             asked::{self, Asked},
-            described::{ProblemBody, RowsRefused, SearchAnswer, SearchQuery},
+            described::{RowsRefused, SearchAnswer, SearchQuery},
             name_snapshot,
         },
         deliver::{Delivery, deliver},
@@ -53,15 +53,9 @@ const REFUSED: [(&str, &str); 5] = [
         SearchQuery
     ),
     responses(
-        (status = 200, description = "Rows, the best first", content(
-            (SearchAnswer = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
+        (status = 200, description = "Rows, the best first", body = SearchAnswer),
         (status = 202, description = "The index of this snapshot is not there yet: how far it is, and when to ask again", body = NotYet),
-        (status = 503, description = "The index could not be made, or the store does not answer; `Retry-After` says when to ask again", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The index could not be made, or the store does not answer; `Retry-After` says when to ask again"),
         RowsRefused
     )
 )]
@@ -111,20 +105,7 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 /// The same, with the parameters as JSON.
 #[utoipa::path(
     post, path = "/v1/datasets/{dataset}/tables/{table}/search", tag = "rows",
-    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table")),
-    request_body(content = SearchQuery, description = "The parameters of GET by name", content_type = "application/json"),
-    responses(
-        (status = 200, description = "Rows, the best first", content(
-            (SearchAnswer = "application/json"),
-            (String = "application/x-ndjson"),
-            (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"),
-            (Vec<u8> = "application/vnd.apache.parquet")
-        )),
-        (status = 202, description = "The index of this snapshot is not there yet: how far it is, and when to ask again", body = NotYet),
-        (status = 503, description = "The index could not be made, or the store does not answer; `Retry-After` says when to ask again", body = ProblemBody, content_type = "application/problem+json"),
-        RowsRefused
-    )
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
 )]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await

@@ -118,7 +118,7 @@ fn gives_rows(operation: &Map<String, Value>) -> bool {
     in_place(operation, "query").any(|parameter| name_of(parameter) == "format")
 }
 
-/// Where a GET answers with rows, 200 has the five formats, and a POST beside it that says nothing of its own the same.
+/// Where a GET answers with rows, 200 has the five formats, and a POST beside it answers the same.
 pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     let Some(get) = operations.get_mut("get").and_then(Value::as_object_mut) else { return };
     if !gives_rows(get) {
@@ -140,13 +140,8 @@ pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     }
     let mut same = responses.clone();
     same.remove("304");
-    if let Some(post) = operations.get_mut("post").and_then(Value::as_object_mut)
-        && let Some(own) = post.entry("responses").or_insert_with(|| json!({})).as_object_mut()
-    {
-        own.retain(|_, response| response.get("content").is_some());
-        for (status, response) in same {
-            own.entry(status).or_insert(response);
-        }
+    if let Some(post) = operations.get_mut("post").and_then(Value::as_object_mut) {
+        post.insert("responses".to_owned(), same.into());
     }
 }
 

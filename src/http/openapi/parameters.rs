@@ -99,7 +99,7 @@ fn conditions_schema() -> Value {
     })
 }
 
-/// A POST beside a GET takes the GET's parameters as its keys, unless it says in place what else it takes.
+/// A POST beside a GET takes the GET's parameters as its keys, unless it says what else it takes.
 pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     let Some(get) = operations.get("get").and_then(Value::as_object) else { return };
     let (mut keys, mut conditions, mut required) = (Map::new(), json!(false), Vec::new());
@@ -129,11 +129,13 @@ pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     if let (Some(names), Some(schema)) = (names, schema.as_object_mut()) {
         schema.insert("propertyNames".to_owned(), names);
     }
-    let Some(post) = operations.get_mut("post") else { return };
-    if let Some(body) = post.pointer_mut("/requestBody/content/application~1json/schema")
-        && body.get("properties").is_none()
-    {
-        *body = schema;
+    if let Some(post) = operations.get_mut("post").and_then(Value::as_object_mut) {
+        let body = json!({
+            "description": "The parameters of GET by name",
+            "content": {"application/json": {"schema": schema}},
+            "required": true,
+        });
+        post.entry("requestBody").or_insert(body);
     }
 }
 

@@ -87,11 +87,7 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 }
 
 /// The same, with the parameters as JSON; `snapshots` is an object of numbers by dataset.
-#[utoipa::path(
-    post, path = "/v1/sql", tag = "rows",
-    request_body(content = Object, description = "The parameters of GET by name", content_type = "application/json"),
-    responses((status = 200, description = "Rows"), (status = 400, description = "The query or a parameter is wrong"))
-)]
+#[utoipa::path(post, path = "/v1/sql", tag = "rows")]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await
 }
