@@ -20,8 +20,10 @@ use crate::{
     },
 };
 
-/// Rows of a JSON answer by default, and at most.
-const JSON_ROWS: (u64, u64) = (100, 10_000);
+/// Rows of a page of JSON, unless it is said how many.
+const JSON_PAGE: u64 = 100;
+/// Rows of a JSON answer at most.
+pub(super) const MOST_JSON_ROWS: u64 = 10_000;
 
 /// What rows take.
 pub(super) const PARAMETERS: [&str; 13] = [
@@ -169,18 +171,21 @@ fn limit(params: &Params, format: Format, sample: Option<u64>) -> Result<Option<
     let (name, wanted) = match (given, sample) {
         (Some(limit), _) => ("limit", limit),
         (None, Some(rows)) => ("sample", rows),
-        (None, None) => ("limit", JSON_ROWS.0),
+        (None, None) => ("limit", JSON_PAGE),
     };
-    if wanted > JSON_ROWS.1 {
-        let detail = format!(
-            "`{name}` is {wanted}; a JSON answer holds at most {} rows. Other formats have no such bound.",
-            JSON_ROWS.1
-        );
-        return Err(
-            Problem::new(Kind::LimitTooLarge, detail).instead(Some(Instead::Value("format", "ndjson".to_owned())))
-        );
-    }
+    fits_json(name, wanted)?;
     Ok(Some(wanted))
+}
+
+/// Refuses more rows than a JSON answer holds. `name`: the parameter that asks for so many.
+pub(super) fn fits_json(name: &str, wanted: u64) -> Result<(), Problem> {
+    if wanted <= MOST_JSON_ROWS {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{name}` is {wanted}; a JSON answer holds at most {MOST_JSON_ROWS} rows. Other formats have no such bound."
+    );
+    Err(Problem::new(Kind::LimitTooLarge, detail).instead(Some(Instead::Value("format", "ndjson".to_owned()))))
 }
 
 /// By `format`, else by the best of `Accept`.

@@ -23,7 +23,7 @@ use crate::{
         gate,
         incoming::Incoming,
         params::{Params, query_string},
-        problem::{Instead, Kind, Problem},
+        problem::{Kind, Problem},
         state::AppState,
     },
     query::{
@@ -35,10 +35,8 @@ use crate::{
     },
 };
 
-/// Rows of a JSON answer, by default and at most.
-const JSON_ROWS: u64 = 10_000;
 /// Rows looked at before an answer begins, to see how wide its integers are.
-const PEEKED_ROWS: u64 = JSON_ROWS + 1;
+const PEEKED_ROWS: u64 = asked::MOST_JSON_ROWS + 1;
 /// Bytes of them at most.
 const PEEKED_BYTES: usize = 16 << 20;
 
@@ -113,16 +111,10 @@ impl Asked {
                 return Err(Problem::new(Kind::InvalidSql, detail).hint(format!("{here}?query=SELECT+1")));
             };
             let format = asked::format(params, &request.headers)?;
-            let limit = match (format, params.number("limit", 1)?) {
-                (Format::Json, Some(limit)) if limit > JSON_ROWS => {
-                    let detail = format!(
-                        "`limit` is {limit}; a JSON answer holds at most {JSON_ROWS} rows. Other formats have no such bound."
-                    );
-                    let instead = Instead::Value("format", "ndjson".to_owned());
-                    return Err(Problem::new(Kind::LimitTooLarge, detail).instead(Some(instead)));
-                }
-                (_, given) => given,
-            };
+            let limit = params.number("limit", 1)?;
+            if let (Format::Json, Some(limit)) = (format, limit) {
+                asked::fits_json("limit", limit)?;
+            }
             Ok(Self {
                 query: query.to_owned(),
                 pins: Pins::read(params)?,
@@ -138,7 +130,7 @@ impl Asked {
     /// Rows an answer shows.
     fn shown(&self) -> Option<u64> {
         match self.format {
-            Format::Json => Some(self.limit.unwrap_or(JSON_ROWS)),
+            Format::Json => Some(self.limit.unwrap_or(asked::MOST_JSON_ROWS)),
             _ => self.limit,
         }
     }
