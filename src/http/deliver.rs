@@ -35,7 +35,10 @@ impl Validity {
         if request.method == Method::POST {
             return None;
         }
-        self.tag.if_none_match(&request.headers).map(|known| answer::not_modified(known, self.policy))
+        let mut response = answer::not_modified(self.tag.if_none_match(&request.headers)?, self.policy);
+        // As the answer itself: by the format accepted, and by the encoding, which compression says of what it compresses.
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+        Some(response)
     }
 }
 

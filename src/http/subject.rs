@@ -1,9 +1,6 @@
 //! What an answer of rows is about: a table of a snapshot, or its rejects.
 
-use axum::{
-    http::{HeaderValue, Method, header},
-    response::Response,
-};
+use axum::{http::Method, response::Response};
 
 use super::{
     api::{data_links, name_snapshot},
@@ -88,7 +85,6 @@ impl Subject {
     pub(super) fn not_modified(&self, request: &Incoming, validity: &Validity) -> Option<Response> {
         let mut response = validity.not_modified(request)?;
         name_snapshot(&mut response, &self.published.manifest);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
         Some(response)
     }
 

@@ -72,7 +72,6 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
     let validity = validity(&request, &asked, &query, &named);
     if let Some(mut response) = validity.not_modified(&request) {
         named.describe(&mut response);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
         return Ok(response);
     }
     let mut response = run(&request, asked, &query, &named, &validity).await.map_err(meant)?;
