@@ -1,6 +1,7 @@
 //! What an answer of rows is about: a table of a snapshot, or its rejects.
 
 use axum::{http::Method, response::Response};
+use serde_json::{Map, Value, json};
 
 use super::{
     api::{data_links, name_snapshot},
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     catalog::License,
     query::{
-        encode::OutputColumn,
+        encode::{Format, OutputColumn},
         table::{Rows, TableSource},
     },
 };
@@ -98,8 +99,22 @@ impl Subject {
         positions.iter().filter_map(column).collect()
     }
 
-    /// What a Parquet answer says about itself.
-    pub(super) fn metadata(&self) -> Vec<(String, String)> {
+    /// What a JSON answer says first: whose rows they are, and from which snapshot.
+    pub(super) fn head(&self) -> Map<String, Value> {
+        let manifest = &self.published.manifest;
+        let head = [
+            ("dataset", json!(manifest.dataset)),
+            ("table", json!(self.table)),
+            ("snapshot", json!(manifest.snapshot)),
+        ];
+        head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What an answer's file says about itself; only Parquet has a place for it.
+    pub(super) fn metadata(&self, format: Format) -> Vec<(String, String)> {
+        if format != Format::Parquet {
+            return Vec::new();
+        }
         let manifest = &self.published.manifest;
         vec![
             ("openshelf.dataset".to_owned(), manifest.dataset.clone()),

@@ -14,6 +14,7 @@ use crate::{
         api::{
             asked::{self, Asked},
             files::{self, FileEntry},
+            paging::Pages,
         },
         deliver::{Delivery, deliver},
         gate,
@@ -328,18 +329,10 @@ async fn answer(
     }
     let row_count = counts.as_ref().map(|(counts, _)| json::RowCount { value: total(counts).rows, kind: "exact" });
     let offset = asked.slice.offset;
-    let page = {
-        let here = subject.here(&request.state);
-        let canonical = asked.canonical.clone();
-        move |offset: u64| {
-            let own = canonical.iter().map(|(name, value)| (*name, value.as_str()));
-            let offset = offset.to_string();
-            let range = [("from", first.as_str()), ("to", last.as_str()), ("offset", offset.as_str())];
-            format!("{here}{}", query_string(own.chain(range)))
-        }
-    };
+    let range = [("from", first.as_str()), ("to", last.as_str())];
+    let pages = Pages::new(subject.here(&request.state), asked.query(range));
     let tail = move |rows: u64, more: bool| {
-        let next = more.then(|| page(offset.saturating_add(rows)));
+        let next = more.then(|| pages.at([("offset", offset.saturating_add(rows).to_string().as_str())]));
         json::Tail { offset, row_count, next, ..json::Tail::default() }
     };
     let manifest = &subject.published.manifest;
@@ -347,15 +340,9 @@ async fn answer(
     for column in columns.iter_mut().filter(|column| column.name == COMMIT_VERSION) {
         column.wide = false;
     }
-    let mut head: serde_json::Map<String, serde_json::Value> = [
-        ("dataset".to_owned(), json!(manifest.dataset)),
-        ("table".to_owned(), json!(subject.table)),
-        ("snapshot".to_owned(), json!(to)),
-        ("from".to_owned(), json!(from)),
-        ("to".to_owned(), json!(to)),
-    ]
-    .into_iter()
-    .collect();
+    let mut head = subject.head();
+    head.insert("from".to_owned(), json!(from));
+    head.insert("to".to_owned(), json!(to));
     if let Some((counts, _)) = &counts {
         head.insert("changes".to_owned(), json!(ChangeCounts::from(total(counts))));
     }
@@ -370,7 +357,7 @@ async fn answer(
         limit: asked.limit,
         truncate: asked.truncate,
         file: format!("{}-{}-changes-{from}-{to}", manifest.dataset, subject.table),
-        metadata: subject.metadata(),
+        metadata: subject.metadata(asked.format),
         next: None,
     };
     let mut response = deliver(request, &validity, delivery, changes.rows(asked.slice)?).await?;

@@ -5,7 +5,6 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
@@ -15,11 +14,12 @@ use crate::{
             asked::{self, Asked},
             coach::coach,
             described::{RowsBody, RowsQuery, RowsRefused},
+            paging::Pages,
         },
         cache::CachePolicy,
         deliver::{Delivery, Validity, deliver_with},
         incoming::Incoming,
-        params::{Params, query_string},
+        params::Params,
         problem::{Kind, Problem},
         subject::Subject,
     },
@@ -261,14 +261,10 @@ fn plan(
     };
 
     // Further pages stay in the snapshot, so that pages never mix two.
-    let here = subject.here(&request.state);
-    let page = move |name: &str, value: &str, pinned: Option<u64>| {
-        let own = canonical.iter().map(|(name, value)| (*name, value.as_str()));
-        let pinned = pinned.map(|snapshot| snapshot.to_string());
-        let pin = pinned.iter().map(|snapshot| ("snapshot", snapshot.as_str()));
-        format!("{here}{}", query_string(own.chain([(name, value)]).chain(pin)))
-    };
-    let next = known_next.map(|next| page("offset", &next.to_string(), Some(snapshot)));
+    let own = canonical.iter().map(|(name, value)| (*name, value.as_str()));
+    let pages = Pages::new(subject.here(&request.state), own);
+    let next = known_next
+        .map(|next| pages.at([("offset", next.to_string().as_str()), ("snapshot", snapshot.to_string().as_str())]));
     let tail = {
         let next = next.clone();
         move |rows: u64, more: bool| {
@@ -276,30 +272,22 @@ fn plan(
                 Some(last) if more => {
                     let offset = offset.saturating_add(rows);
                     let cursor = Cursor { snapshot, query: fingerprint, offset, row: last.get() };
-                    Some(page("cursor", &cursor.encode(), None))
+                    Some(pages.at([("cursor", cursor.encode().as_str())]))
                 }
                 _ => next,
             };
             json::Tail { offset, row_count, next, seed, ..json::Tail::default() }
         }
     };
-    let head = [
-        ("dataset".to_owned(), json!(manifest.dataset)),
-        ("table".to_owned(), json!(subject.table)),
-        ("snapshot".to_owned(), json!(snapshot)),
-    ];
     let delivery = Delivery {
         format,
         columns,
-        head: head.into_iter().collect(),
+        head: subject.head(),
         tail: Box::new(tail),
         limit,
         truncate,
         file: format!("{}-{}", manifest.dataset, subject.table),
-        metadata: match format {
-            Format::Parquet => subject.metadata(),
-            _ => Vec::new(),
-        },
+        metadata: subject.metadata(format),
         next,
     };
     Ok((delivery, batches))

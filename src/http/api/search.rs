@@ -12,6 +12,7 @@ use crate::{
             asked::{self, Asked},
             described::{RowsRefused, SearchAnswer, SearchQuery},
             name_snapshot,
+            paging::Pages,
         },
         deliver::{Delivery, deliver},
         incoming::Incoming,
@@ -136,21 +137,13 @@ fn plan(request: &Incoming, subject: &Subject, asked: &Asked, found: Arc<OnceLoc
     let manifest = &subject.published.manifest;
     let offset = asked.slice.offset;
     // Further pages are pinned to the snapshot, so that pages never mix two.
-    let here = subject.here(&request.state);
-    let (canonical, snapshot) = (asked.canonical.clone(), manifest.snapshot.to_string());
-    let q = request.params.get("q").unwrap_or_default().to_owned();
-    let head = [
-        ("dataset".to_owned(), json!(manifest.dataset)),
-        ("table".to_owned(), json!(subject.table)),
-        ("snapshot".to_owned(), json!(manifest.snapshot)),
-        ("q".to_owned(), json!(q)),
-    ];
-    let page = move |offset: u64| {
-        let own = canonical.iter().map(|(name, value)| (*name, value.as_str()));
-        let offset = offset.to_string();
-        let others = [("offset", offset.as_str()), ("snapshot", snapshot.as_str())];
-        format!("{here}{}", query_string([("q", q.as_str())].into_iter().chain(own).chain(others)))
-    };
+    let q = request.params.get("q").unwrap_or_default();
+    let own = asked.canonical.iter().map(|(name, value)| (*name, value.as_str()));
+    let pages = Pages::new(subject.here(&request.state), std::iter::once(("q", q)).chain(own));
+    let snapshot = manifest.snapshot.to_string();
+    let page = move |offset: u64| pages.at([("offset", offset.to_string().as_str()), ("snapshot", snapshot.as_str())]);
+    let mut head = subject.head();
+    head.insert("q".to_owned(), json!(q));
     let tail = move |rows: u64, more: bool| {
         let counted = found.get().and_then(|found| found.rows);
         json::Tail {
@@ -164,15 +157,12 @@ fn plan(request: &Incoming, subject: &Subject, asked: &Asked, found: Arc<OnceLoc
     Delivery {
         format: asked.format,
         columns: [score].into_iter().chain(subject.columns(&asked.slice.columns)).collect(),
-        head: head.into_iter().collect(),
+        head,
         tail: Box::new(tail),
         limit: asked.limit,
         truncate: asked.truncate,
         file: format!("{}-{}-search", manifest.dataset, subject.table),
-        metadata: match asked.format {
-            Format::Parquet => subject.metadata(),
-            _ => Vec::new(),
-        },
+        metadata: subject.metadata(asked.format),
         next: None,
     }
 }
