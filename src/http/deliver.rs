@@ -60,6 +60,8 @@ pub(super) struct Delivery {
     pub(super) metadata: Vec<(String, String)>,
     /// Address of the next page, when it is known beforehand.
     pub(super) next: Option<String>,
+    /// Bytes read from the store for the answer before its rows: to count them.
+    pub(super) counted: u64,
 }
 
 /// The answer. Nothing is read for HEAD.
@@ -86,7 +88,7 @@ pub(super) async fn deliver_with(
     batches: Batches,
     coach: Option<Coach>,
 ) -> Result<Response, Problem> {
-    let Delivery { format, columns, head, tail, limit, truncate, file, metadata, next } = delivery;
+    let Delivery { format, columns, head, tail, limit, truncate, file, metadata, next, counted } = delivery;
     let produced = if request.method == Method::HEAD {
         Produced::nothing()
     } else {
@@ -107,7 +109,10 @@ pub(super) async fn deliver_with(
     out.insert(header::CACHE_CONTROL, validity.policy.header());
     out.insert(header::VARY, HeaderValue::from_static("accept"));
     if let Some(scanned) = produced.scanned {
-        out.insert(HeaderName::from_static("openshelf-scanned-bytes"), HeaderValue::from(scanned));
+        out.insert(
+            HeaderName::from_static("openshelf-scanned-bytes"),
+            HeaderValue::from(scanned.saturating_add(counted)),
+        );
     }
     if matches!(format, Format::Csv | Format::Arrow | Format::Parquet)
         && let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{file}.{}\"", format.name()))

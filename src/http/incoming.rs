@@ -118,7 +118,11 @@ impl Incoming {
     /// # Errors
     /// When it cannot be written, which is ours.
     pub(super) fn json<T: Serialize>(&self, value: &T, policy: CachePolicy) -> Result<Response, Problem> {
-        answer::json(value, policy, &self.headers)
+        match self.method {
+            // Answers to POST are not kept.
+            Method::POST => answer::json(value, policy, &HeaderMap::new()),
+            _ => answer::json(value, policy, &self.headers),
+        }
     }
 
     /// A small JSON answer about a table of a snapshot, with the headers and links of its data. `described`: the address

@@ -129,26 +129,11 @@ impl Producer {
         Ok(Piece { bytes, rest: Rest::Done { next, hint, scanned, rows: self.rows } })
     }
 
-    /// [`Self::piece`] on a thread made for blocking. When the client goes away, the returned future is dropped, and the
-    /// work stops at its next read.
+    /// [`Self::piece`], [`apart`].
     async fn advance(self: Box<Self>, state: &AppState, begun: Vec<u8>) -> Result<Piece, QueryError> {
-        let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
-        let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
-        let budget = self.batches.budget();
+        let budget = self.batches.budget().clone();
         let (before, rows) = (budget.read(), self.rows);
-        let runtime = tokio::runtime::Handle::current();
-        let (_alive, gone) = oneshot::channel::<()>();
-        let work = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = gone => Err(QueryError::Cut("the client went away".to_owned())),
-                    piece = self.piece(begun) => piece,
-                }
-            })
-        });
-        let piece = work.await.map_err(|error| cut(&error))?;
+        let piece = apart(state, move || self.piece(begun)).await;
         state.metrics.scanned.inc_by(budget.read() - before);
         let now = match &piece {
             Ok(Piece { rest: Rest::More(producer), .. }) => producer.rows,
@@ -158,6 +143,33 @@ impl Producer {
         state.metrics.rows.inc_by(now - rows);
         piece
     }
+}
+
+/// Does work that decodes on a thread made for blocking, as many at a time as there are places. When the client goes away,
+/// the returned future is dropped, and the work stops at its next read.
+///
+/// # Errors
+/// As the work, or [`QueryError::Cut`] when it ends before its time.
+pub(super) async fn apart<T, W>(state: &AppState, work: impl FnOnce() -> W + Send + 'static) -> Result<T, QueryError>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, QueryError>>,
+{
+    let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
+    let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
+    let runtime = tokio::runtime::Handle::current();
+    let (_alive, gone) = oneshot::channel::<()>();
+    let working = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = gone => Err(QueryError::Cut("the client went away".to_owned())),
+                done = work() => done,
+            }
+        })
+    });
+    working.await.map_err(|error| cut(&error))?
 }
 
 /// The body of an answer that begins with `begun`.

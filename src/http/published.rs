@@ -54,6 +54,19 @@ pub(super) async fn dataset(state: &AppState, name: &str) -> Result<DatasetId, P
 /// # Errors
 /// 404 and 400 with what there is.
 pub(super) async fn snapshot(state: &AppState, name: &str, wanted: Option<&str>) -> Result<Published, Problem> {
+    snapshot_by("snapshot", state, name, wanted).await
+}
+
+/// [`snapshot`], by a parameter of another name.
+///
+/// # Errors
+/// As [`snapshot`].
+pub(super) async fn snapshot_by(
+    parameter: &str,
+    state: &AppState,
+    name: &str,
+    wanted: Option<&str>,
+) -> Result<Published, Problem> {
     let id = dataset(state, name).await?;
     let list = || state.url(&format!("/v1/datasets/{id}/snapshots"));
     let Some(wanted) = wanted else {
@@ -72,7 +85,7 @@ pub(super) async fn snapshot(state: &AppState, name: &str, wanted: Option<&str>)
         };
     }
     let Ok(day) = NaiveDate::parse_from_str(wanted, "%Y-%m-%d") else {
-        let detail = format!("`snapshot` is `{wanted}`; it takes a number or a UTC date such as 2026-11-21.");
+        let detail = format!("`{parameter}` is `{wanted}`; it takes a number or a UTC date such as 2026-11-21.");
         return Err(Problem::new(Kind::InvalidParameter, detail).hint(list()));
     };
     match of_day(state, &id, day).await? {

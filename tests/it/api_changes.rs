@@ -278,12 +278,32 @@ async fn wrong_ranges_are_told_what_works() {
         ("?from=1&select=nme", 400),
         ("?from=1&format=xml", 406),
         ("?form=1", 400),
+        ("?from=1&where=1/(id-id)>0", 400),
     ] {
         let (found, body) = shelf.problem(&format!("{CHANGES}{query}")).await;
         assert_eq!(found, status, "{query}: {body}");
         let hint = body["hint"].as_str().unwrap();
         assert_eq!(shelf.get(hint).await.status(), 200, "{query}: {hint}");
     }
+    // What is wrong is called by its name.
+    for (query, said) in [("?from=x", "`from` is `x`"), ("?from=1&to=x", "`to` is `x`")] {
+        let (_, body) = shelf.problem(&format!("{CHANGES}{query}")).await;
+        assert!(body["detail"].as_str().unwrap().contains(said), "{body}");
+    }
+    let (_, body) = shelf.problem(&format!("{CHANGES}?from=1&snapshot=2")).await;
+    assert_eq!(body["hint"], format!("{CHANGES}?from=1&to=2"));
+}
+
+#[tokio::test]
+async fn bytes_read_to_count_are_bytes_of_the_answer() {
+    // Each on a server that has read nothing yet.
+    let scanned = async |query: &str| -> u64 {
+        let response = small().await.get(&format!("{CHANGES}?from=1&limit=1{query}")).await;
+        header(&response, "openshelf-scanned-bytes").unwrap().parse().unwrap()
+    };
+    let plain = scanned("").await;
+    let counted = scanned("&count=exact").await;
+    assert!(plain > 0 && counted >= plain, "{plain}, {counted}");
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 
 use crate::{
     http::{
-        answer,
         api::{
             asked::{self, Asked},
             coach::coach,
@@ -87,18 +86,13 @@ pub(super) async fn answer(request: &Incoming, subject: &Subject) -> Result<Resp
         return dry_run(request, subject, &asked, &validity).await;
     }
     let counted = count(request, subject, &asked).await?;
-    let (row_count, scanned) = counted.map_or((None, 0), |(count, scanned)| (Some(count), scanned));
-    let coach = coach(request, subject, &asked, scanned);
-    let (delivery, batches) = plan(request, subject, asked, row_count, seed)?;
+    let coach = coach(request, subject, &asked, counted.map_or(0, |(_, scanned)| scanned));
+    let (delivery, batches) = plan(request, subject, asked, counted, seed)?;
     let mut response = deliver_with(request, &validity, delivery, batches, Some(coach))
         .await
         .map_err(|problem| subject.hint(request, problem, |_| false))?;
     let out = response.headers_mut();
-    if let Some(bytes) = out.get_mut("openshelf-scanned-bytes").filter(|_| scanned > 0) {
-        let all = bytes.to_str().ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0).saturating_add(scanned);
-        *bytes = HeaderValue::from(all);
-    }
-    if let Some(count) = row_count {
+    if let Some((count, _)) = counted {
         let text = format!("{};kind={}", count.value, count.kind);
         if let Ok(value) = HeaderValue::try_from(text) {
             out.insert(HeaderName::from_static("openshelf-row-count"), value);
@@ -175,8 +169,7 @@ async fn dry_run(
         allowed,
         files: subject.files(&request.state),
     };
-    let policy = validity.policy;
-    let mut response = answer::json(&said, policy, &request.headers)?;
+    let mut response = request.json(&said, validity.policy)?;
     let out = response.headers_mut();
     out.insert(header::ETAG, validity.tag.header());
     out.insert(HeaderName::from_static("openshelf-scanned-bytes"), HeaderValue::from(scanned));
@@ -206,9 +199,10 @@ fn plan(
     request: &Incoming,
     subject: &Subject,
     asked: Asked,
-    row_count: Option<json::RowCount>,
+    counted: Option<(json::RowCount, u64)>,
     seed: Option<u64>,
 ) -> Result<(Delivery, Batches), Problem> {
+    let row_count = counted.map(|(count, _)| count);
     let Asked { mut slice, format, limit, order, sample, cursor, truncate, canonical, fingerprint, .. } = asked;
     let source = subject.source.clone();
     let manifest = &subject.published.manifest;
@@ -289,6 +283,7 @@ fn plan(
         file: format!("{}-{}", manifest.dataset, subject.table),
         metadata: subject.metadata(format),
         next,
+        counted: counted.map_or(0, |(_, scanned)| scanned),
     };
     Ok((delivery, batches))
 }

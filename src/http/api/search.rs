@@ -164,6 +164,7 @@ fn plan(request: &Incoming, subject: &Subject, asked: &Asked, found: Arc<OnceLoc
         file: format!("{}-{}-search", manifest.dataset, subject.table),
         metadata: subject.metadata(asked.format),
         next: None,
+        counted: 0,
     }
 }
 

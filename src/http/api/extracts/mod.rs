@@ -1,29 +1,22 @@
 //! `/v1/extracts`: queries too big for one answer, as jobs whose result is Parquet files under an id that can be cited.
+//!
+//! - `order`: what a request means
+//! - `record`: an extract as it stands, for its answer
 
 pub(in crate::http) mod order;
-
-use std::collections::BTreeMap;
+mod record;
 
 use axum::{
     extract::State,
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use self::record::{ExtractDetail, detail, has_files, named, redo};
 use crate::{
-    catalog::{
-        Redistribution,
-        extract::{
-            Extract, ExtractEvent, ExtractFile, ExtractId, ExtractLicense, ExtractOrder, ExtractProgress,
-            ExtractRequest, ExtractState,
-        },
-    },
+    catalog::extract::{Extract, ExtractEvent, ExtractId, ExtractOrder, ExtractState},
     http::{
-        answer,
-        api::{described::ExtractBody, link},
+        api::described::ExtractBody,
         cache::CachePolicy,
         extracts,
         file::{self, ServedFile},
@@ -37,64 +30,6 @@ use crate::{
 
 /// Seconds after which it is worth asking again.
 const ASK_AGAIN: u64 = 2;
-
-#[derive(Debug, Serialize, ToSchema)]
-struct ExtractFileEntry {
-    url: String,
-    bytes: u64,
-    rows: u64,
-    sha256: String,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct ExtractColumn {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct QueuePosition {
-    /// 1: the next one to be begun.
-    position: u64,
-}
-
-/// An extract as it stands.
-#[derive(Debug, Serialize, ToSchema)]
-struct ExtractDetail {
-    id: String,
-    url: String,
-    /// `queued`, `running`, `done`, `failed` or `expired`.
-    state: &'static str,
-    created: DateTime<Utc>,
-    /// While it is queued.
-    queue: Option<QueuePosition>,
-    /// Once it runs.
-    progress: Option<ExtractProgress>,
-    /// Why it failed, and what to do.
-    message: Option<String>,
-    finished: Option<DateTime<Utc>>,
-    /// Until when the files are kept. The record is kept for good.
-    expires: Option<DateTime<Utc>>,
-    request: ExtractRequest,
-    /// The snapshots it reads, by dataset.
-    snapshots: BTreeMap<String, u64>,
-    /// The licenses of all it reads; share-alike ones hold for the result.
-    licenses: Vec<ExtractLicense>,
-    /// Name and type of each column of the result.
-    columns: Vec<ExtractColumn>,
-    rows: Option<u64>,
-    bytes: Option<u64>,
-    /// In row order; empty until it is done, and after it expired.
-    files: Vec<ExtractFileEntry>,
-    /// The version of Openshelf that made the files.
-    software: Option<String>,
-    /// How to cite it.
-    cite_as: String,
-    bibtex: String,
-    /// How to have the files made (again), when there are none.
-    redo: Option<String>,
-}
 
 /// Asks for a query to be run as a job. The same request for the same snapshots is the same extract.
 #[utoipa::path(
@@ -119,7 +54,6 @@ struct ExtractDetail {
 pub(in crate::http) async fn post(
     State(state): State<AppState>,
     asker: Asker,
-    headers: HeaderMap,
     BodyObject(body): BodyObject,
 ) -> Result<Response, Problem> {
     let example = || {
@@ -132,7 +66,8 @@ pub(in crate::http) async fn post(
         Some(extract) if extract.is_pending() || has_files(&state, &extract) => extract,
         known => request(&state, asker, &id, order, known.map_or(0, |known| known.number)).await?,
     };
-    let mut response = detail(&state, &extract, &headers).await?;
+    // What is asked for is never held against what the client has.
+    let mut response = detail(&state, &extract, &HeaderMap::new()).await?;
     if extract.is_pending() {
         *response.status_mut() = StatusCode::ACCEPTED;
         response.headers_mut().insert(header::RETRY_AFTER, ASK_AGAIN.into());
@@ -249,11 +184,6 @@ async fn found(state: &AppState, id: &str) -> Result<Extract, Problem> {
     extracts::find(state, &id).await?.ok_or_else(missing)
 }
 
-/// Whether its files are there.
-fn has_files(state: &AppState, extract: &Extract) -> bool {
-    matches!(&extract.last.state, ExtractState::Done(result) if result.expires > (state.clock)())
-}
-
 /// Writes down what is asked for, unless too much is waiting.
 async fn request(
     state: &AppState,
@@ -289,118 +219,4 @@ async fn request(
     state.extracts.added(id, asker.0);
     let found = extracts::find(state, id).await?;
     found.ok_or_else(|| Problem::internal("an extract that was just asked for is not there"))
-}
-
-async fn detail(state: &AppState, extract: &Extract, headers: &HeaderMap) -> Result<Response, Problem> {
-    let url = state.url(&format!("/v1/extracts/{}", extract.id));
-    let order = &extract.order;
-    let there = has_files(state, extract);
-    let (name, message) = match &extract.last.state {
-        ExtractState::Requested(_) | ExtractState::Released { .. } => ("queued", None),
-        ExtractState::Running { .. } => ("running", None),
-        ExtractState::Done(_) if there => ("done", None),
-        ExtractState::Done(_) | ExtractState::Expired(_) => ("expired", None),
-        ExtractState::Failed { message } => ("failed", Some(message.clone())),
-    };
-    let queue = match name {
-        "queued" => {
-            let waiting = state.store.agenda(Agenda::Queue).await?;
-            let at = waiting.iter().position(|due| due.id == extract.id);
-            at.map(|at| QueuePosition { position: at as u64 + 1 })
-        }
-        _ => None,
-    };
-    let progress = match &extract.last.state {
-        ExtractState::Running { progress, .. } => Some(state.extracts.live(&extract.id).unwrap_or(*progress)),
-        _ => None,
-    };
-    let result = extract.result();
-    let entry = |file: &ExtractFile| ExtractFileEntry {
-        url: format!("{url}/{}", file.name),
-        bytes: file.bytes,
-        rows: file.rows,
-        sha256: file.sha256.clone(),
-    };
-    let made = result.map_or(extract.created, |result| result.finished);
-    let view = ExtractDetail {
-        id: extract.id.to_string(),
-        state: name,
-        created: extract.created,
-        queue,
-        progress,
-        message,
-        finished: result.map(|result| result.finished),
-        expires: result.map(|result| result.expires),
-        request: order.request.clone(),
-        snapshots: order.snapshots.clone(),
-        licenses: order.licenses.clone(),
-        columns: result.map_or_else(Vec::new, |result| {
-            let column = |(name, kind): &(String, String)| ExtractColumn { name: name.clone(), kind: kind.clone() };
-            result.columns.iter().map(column).collect()
-        }),
-        rows: result.map(|result| result.rows),
-        bytes: result.map(|result| result.files.iter().map(|file| file.bytes).sum()),
-        files: result.map_or_else(Vec::new, |result| result.files.iter().map(entry).collect()),
-        software: result.map(|result| result.software.clone()),
-        cite_as: citation(extract, made, &url),
-        bibtex: bibtex(extract, made, &url),
-        redo: matches!(name, "failed" | "expired").then(|| redo(state, order)),
-        url: url.clone(),
-    };
-    let personal = order.licenses.iter().any(|license| license.license.redistribution == Redistribution::Personal);
-    let policy = if extract.is_pending() { CachePolicy::Never } else { CachePolicy::of(false, personal) };
-    let mut response = answer::json(&view, policy, headers)?;
-    if let Ok(value) = named(&order.snapshots).try_into() {
-        response.headers_mut().insert("openshelf-snapshot", value);
-    }
-    for license in &order.licenses {
-        link(&mut response, &license.license.url, "license");
-    }
-    link(&mut response, &state.url("/openapi.json"), "describedby");
-    link(&mut response, &url, "cite-as");
-    Ok(response)
-}
-
-/// Snapshots as a header names them: `imdb=7, geonames=3`.
-fn named(snapshots: &BTreeMap<String, u64>) -> String {
-    snapshots.iter().map(|(dataset, number)| format!("{dataset}={number}")).collect::<Vec<_>>().join(", ")
-}
-
-/// The command that asks for it, with the snapshots it had.
-fn redo(state: &AppState, order: &ExtractOrder) -> String {
-    let body = match &order.request {
-        ExtractRequest::Sql { query } => serde_json::json!({"query": query, "snapshots": order.snapshots}),
-        ExtractRequest::Rows { dataset, table, parameters } => {
-            let mut body = serde_json::json!({"dataset": dataset, "table": table});
-            if let Some(body) = body.as_object_mut() {
-                body.extend(order.snapshots.get(dataset).map(|number| ("snapshot".to_owned(), (*number).into())));
-                body.extend(parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())));
-            }
-            body
-        }
-    };
-    let body = body.to_string().replace('\'', r"'\''");
-    format!("curl -X POST {} -H 'Content-Type: application/json' -d '{body}'", state.url("/v1/extracts"))
-}
-
-fn citation(extract: &Extract, made: DateTime<Utc>, url: &str) -> String {
-    format!(
-        "{}. Openshelf extract {}, {}. {url}",
-        extract.order.citations.join("; "),
-        extract.id,
-        made.format("%Y-%m-%d")
-    )
-}
-
-fn bibtex(extract: &Extract, made: DateTime<Utc>, url: &str) -> String {
-    // Braces and backslashes would end the field or begin a command.
-    let plain = |text: &str| text.chars().filter(|c| !matches!(c, '{' | '}' | '\\')).collect::<String>();
-    format!(
-        "@misc{{openshelf-{},\n  title = {{{{Openshelf extract {}}}}},\n  year = {{{}}},\n  note = {{{}}},\n  howpublished = {{\\url{{{}}}}}\n}}\n",
-        extract.id,
-        extract.id,
-        made.format("%Y"),
-        plain(&extract.order.citations.join("; ")),
-        plain(url),
-    )
 }

@@ -289,6 +289,7 @@ fn delivery(asked: &Asked, named: &Named, columns: Vec<OutputColumn>) -> Deliver
         file: "query".to_owned(),
         metadata,
         next: None,
+        counted: 0,
     }
 }
 

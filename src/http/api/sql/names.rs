@@ -75,7 +75,7 @@ pub(in crate::http::api) async fn find(state: &AppState, query: &Query, pins: &P
                     *used = true;
                 }
                 let wanted = pin.and_then(|at| pins.0.get(at)).map(|(_, wanted)| wanted.as_str());
-                let published = published::snapshot(state, &id, wanted).await?;
+                let published = published::snapshot_by("snapshots", state, &id, wanted).await?;
                 known.insert(id.clone(), published.clone());
                 published
             }
