@@ -24,6 +24,32 @@ pub(super) fn plain(error: &DataFusionError) -> String {
     text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
+/// What a condition said that was computed while its file was read, out of what was written around it on the way.
+fn of_filter(error: &ParquetError) -> Option<String> {
+    let text = match error {
+        ParquetError::ArrowError(message) => message.clone(),
+        ParquetError::External(source) => match source.downcast_ref::<ArrowError>()? {
+            ArrowError::ComputeError(message) => message.clone(),
+            error @ (ArrowError::ArithmeticOverflow(_)
+            | ArrowError::DivideByZero
+            | ArrowError::CastError(_)
+            | ArrowError::InvalidArgumentError(_)) => error.to_string(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // An error shown as code: its text is the innermost literal, and a division has none.
+    let text = text.replace(", Some(\"\")", "");
+    let said = match text.rsplit_once("(\"") {
+        Some((_, inner)) => inner.split("\")").next().unwrap_or(inner),
+        None if text.contains("DivideByZero") => "divide by zero",
+        None => text.as_str(),
+    };
+    let said = said.replace("\\\"", "\"").replace("\\'", "'");
+    let said = said.trim_start_matches("Execution error: ");
+    Some(format!("cannot be computed for some row: {said}"))
+}
+
 /// A slice that was asked for wrongly; the text is for the one who asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{parameter}: {message}")]
@@ -122,6 +148,10 @@ impl QueryError {
                 Err(shared) => match shared.find_root() {
                     DataFusionError::ResourcesExhausted(_) => OverCap::Memory(caps.memory).into(),
                     root @ (DataFusionError::Execution(_) | DataFusionError::ArrowError(..)) => faulty(plain(root)),
+                    DataFusionError::ParquetError(error) => match of_filter(error) {
+                        Some(message) => faulty(message),
+                        None => Self::Broken(error.to_string()),
+                    },
                     root => Self::Broken(root.strip_backtrace()),
                 },
             },
@@ -137,8 +167,10 @@ impl QueryError {
                     },
                 },
             },
+            DataFusionError::ParquetError(error) if of_filter(&error).is_some() => {
+                faulty(of_filter(&error).unwrap_or_default())
+            }
             DataFusionError::ParquetError(error) => match *error {
-                ParquetError::ArrowError(message) => faulty(format!("cannot be computed for some row: {message}")),
                 ParquetError::External(source) => match source.downcast::<StoreError>() {
                     Ok(store) => Self::Store(*store),
                     Err(source) => match source.downcast::<DataFusionError>() {

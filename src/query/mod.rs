@@ -15,6 +15,7 @@ mod dialect;
 pub mod encode;
 pub mod engine;
 mod error;
+mod exact;
 pub mod extract;
 mod fault;
 pub mod filters;

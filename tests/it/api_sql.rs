@@ -347,3 +347,146 @@ async fn head_and_post_are_as_everywhere() {
     let faulty = post(&shelf, &json!({"query": ["a"]})).await;
     assert_eq!(problem(faulty).await.0, 400);
 }
+
+#[tokio::test]
+async fn lists_know_nulls_and_columns_wherever_they_are_joined() {
+    let numbers = TestTable::new("n", &[("k", "int64"), ("x", "int64"), ("y", "int64")]).file(&[
+        json!({"k": 1, "x": 1, "y": 2}),
+        json!({"k": 2, "x": null, "y": 1}),
+        json!({"k": 3, "x": 3, "y": 3}),
+    ]);
+    let shelf = TestShelf::builder().publish("num", numbers).serve().await;
+    // As DuckDB and PostgreSQL have it.
+    for (expression, expected) in [
+        ("x in (1) and x not in (2, null)", [None, None, Some(false)]),
+        ("x in (1, 5, 6, 7) and x not in (2, 8, 9, null)", [None, None, Some(false)]),
+        ("x in (1, 2, 4, 5) and x in (3, 6, 7, 8)", [Some(false), None, Some(false)]),
+        ("x not in (1, 2, 4, 5) or x not in (3, 6, 7, 8)", [Some(true), None, Some(true)]),
+        ("not (x in (1, 2, 4, 5) and x in (3, 6, 7, 8))", [Some(true), None, Some(true)]),
+        ("(x = 1 or x = 2 or x = 4 or x = 5) and (x = 3 or x = 6 or x = 7 or x = 8)", [Some(false), None, Some(false)]),
+        ("x in (y, 7, 8, 9) and x in (3, 10, 11, 12)", [Some(false), None, Some(true)]),
+        ("x in (y, 7, 8, 9) and x in (y + 0, 10, 11, 12)", [Some(false), None, Some(true)]),
+        ("x not in (1, cast(null as bigint), 9, 8)", [Some(false), None, None]),
+        ("x in (1, nullif(1, 1), 9, 8) and x not in (7, 6, 5, 4)", [Some(true), None, None]),
+    ] {
+        let found = rows(&shelf, &format!("select {expression} as c from num.n order by k")).await;
+        assert_eq!(found, json!(expected.map(|c| json!({"c": c}))), "{expression}");
+        let found = rows(&shelf, &format!("select k from num.n where {expression} order by k")).await;
+        let chosen: Vec<Value> =
+            (1..).zip(expected).filter(|(_, c)| *c == Some(true)).map(|(k, _)| json!({"k": k})).collect();
+        assert_eq!(found, json!(chosen), "{expression}");
+    }
+    let hidden = "select k from (select k, x, cast(null as bigint) as z from num.n) where x in (1, 2, 4, 5) and x not in (9, 8, 7, z)";
+    assert_eq!(rows(&shelf, hidden).await, json!([]));
+}
+
+#[tokio::test]
+async fn there_is_one_zero_and_one_nan_above_all_numbers() {
+    let numbers = TestTable::new("n", &[("k", "int64"), ("x", "float64")]).file(&[
+        json!({"k": 1, "x": -0.0}),
+        json!({"k": 2, "x": 0.0}),
+        json!({"k": 3, "x": 1.5}),
+        json!({"k": 4, "x": null}),
+    ]);
+    let shelf = TestShelf::builder().publish("num", numbers).serve().await;
+    for (query, expected) in [
+        ("select count(*) n from num.n where x = 0", 2),
+        ("select count(*) n from num.n where x = -0.0", 2),
+        ("select count(*) n from num.n where x in (0.0)", 2),
+        ("select count(*) n from num.n where x < 0 or x > 0", 1),
+        ("select count(*) n from num.n where x * -1 = 0", 2),
+        ("select count(*) n from num.n where round(x * -0.1) = 0", 3),
+        ("select count(distinct x) n from num.n", 2),
+        ("select count(distinct -x) n from num.n", 2),
+        ("select count(*) n from (select x from num.n group by x)", 3),
+        ("select count(*) n from (select distinct cast(x as real) from num.n)", 3),
+        ("select count(*) n from num.n a join num.n b on a.x = -b.x", 4),
+        ("select count(*) n from num.n where nullif(x, -0.0) is null", 3),
+        ("select count(*) n from num.n where x / x = 'NaN'::double", 2),
+        ("select count(*) n from num.n where x / x > 1e300", 2),
+        ("select count(*) n from num.n where -(x / x) > 1e300", 2),
+        ("select count(*) n from num.n where ln(x) < -1e300", 2),
+        ("select count(*) n from num.n where cast('-0' as double) = x", 2),
+        ("select count(*) n from (select x * -1 as z, count(*) from num.n where x = 0 group by z)", 1),
+        ("select count(distinct v) n from (select unnest(make_array(x, -x, 0.0 * -1)) v from num.n where x = 0)", 1),
+        ("select count(*) n from (select 1 union select 2) where -0.0 = 0.0", 2),
+    ] {
+        assert_eq!(rows(&shelf, query).await, json!([{"n": expected}]), "{query}");
+    }
+    let ordered = rows(&shelf, "select k from num.n order by x / x, k").await;
+    assert_eq!(ordered, json!([{"k": 3}, {"k": 1}, {"k": 2}, {"k": 4}]));
+    let names = shelf.json(&address("select x * 2, -x, avg(x + 1) over () from num.n")).await;
+    let names: Vec<&str> = names["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["num.n.x * Int64(2)", "(- num.n.x)"]);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_an_error_that_says_how_it_would() {
+    let numbers = TestTable::new("n", &[("k", "int64"), ("i", "int32"), ("d", "decimal(38,0)")]).file(&[
+        json!({"k": 9_223_372_036_854_775_807_i64, "i": 2_147_483_647, "d": "99999999999999999999999999999999999999"}),
+        json!({"k": 9_223_372_036_854_775_807_i64, "i": 2_147_483_647, "d": "99999999999999999999999999999999999999"}),
+        json!({"k": -9_223_372_036_854_775_808_i64, "i": -5, "d": "1"}),
+        json!({"k": -1, "i": 0, "d": "0"}),
+    ]);
+    let shelf = TestShelf::builder().publish("num", numbers).serve().await;
+    for expression in [
+        "k + 1",
+        "k - 10",
+        "k * 2",
+        "i * i",
+        "i + i",
+        "-k",
+        "abs(k)",
+        "sum(k) filter (where k > 0)",
+        "sum(distinct k + 1)",
+        "sum(d)",
+        "avg(d)",
+        "sum(k) over (order by i rows between 1 preceding and current row)",
+        "9223372036854775807 + 1",
+        "sum(k + 1)",
+        "sum(k) over (partition by i > 5)",
+        "cast(cast(k as double) * 10 as bigint)",
+        "count(*) * 9223372036854775807",
+        "k * k * k",
+    ] {
+        let answer = shelf.get(&address(&format!("select {expression} from num.n"))).await;
+        assert_ne!(answer.status(), 200, "{expression}: {}", answer.text().await.unwrap());
+        let (status, body) = problem(answer).await;
+        assert!(status == 422 || status == 400, "{expression}: {status} {body}");
+        let detail = body["detail"].as_str().unwrap();
+        let ours = detail.contains("does not fit") && detail.contains("cast");
+        assert!(ours || expression.starts_with("abs") || expression.starts_with("cast(cast"), "{expression}: {detail}");
+    }
+    for (address, said) in [
+        (format!("/v1/datasets/num/tables/n/rows?where={}", encoded("k * 2 > 0")), "* 2 does not fit into bigint"),
+        (address("select k from num.n where k * 2 > 0"), "* 2 does not fit into bigint"),
+        (address("select k from num.n where sqrt(i) > 0"), "cannot take square root of a negative number"),
+        (address("select k from num.n where 1 / (k - k) > 0"), "ivide by zero"),
+        (address("select k from num.n where cast(concat('a', i) as int) > 0"), "a2147483647"),
+    ] {
+        let (status, body) = shelf.problem(&address).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert!(status == 400 && detail.contains(said) && !detail.contains("Error("), "{address}: {status} {detail}");
+    }
+    for (expression, expected) in [
+        ("sum(cast(k as decimal(38, 0))) filter (where k > 0)", json!("18446744073709551614")),
+        // It fits in the end, and on the way it does not matter.
+        ("sum(k)", json!("9223372036854775805")),
+        ("sum(cast(k as double)) > 9e18", json!(true)),
+        ("sum(i)", json!(4_294_967_289_i64)),
+        ("sum(cast(i as bigint) * i) > 0", json!(true)),
+        ("sum(k) filter (where k < -1) < 0", json!(true)),
+        ("sum(k / 4) > 0", json!(true)),
+        ("sum(distinct k)", json!(-2)),
+        ("sum(cast(d as double)) > 1e38", json!(true)),
+        ("sum(d) filter (where d = 1)", json!("1")),
+        ("max(k) is not null", json!(true)),
+    ] {
+        let found = rows(&shelf, &format!("select {expression} as v from num.n")).await;
+        assert_eq!(found, json!([{"v": expected}]), "{expression}");
+    }
+    let moving =
+        rows(&shelf, "select sum(i) over (order by i rows between unbounded preceding and current row) s from num.n")
+            .await;
+    assert_eq!(moving[3]["s"], 4_294_967_289_i64);
+}

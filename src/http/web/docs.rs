@@ -258,8 +258,9 @@ fn sql(state: &AppState) -> Markup {
         }
         (pairs("Parameters of SQL", &["Parameter", "Meaning"], SQL_PARAMETERS))
         p {
-            "Nulls sort last both ways unless the query says otherwise; NaN is above every number. Columns of one name are told \
-            apart in the answer: " code { "id" } ", " code { "id_2" } "."
+            "Nulls sort last both ways unless the query says otherwise; NaN is above every number and equal to itself, and \
+            there is one zero. What does not fit, such as a sum beyond bigint, is an error and never another number: cast first, as in "
+            code { "sum(cast(x as decimal(38, 0)))" } ". Columns of one name are told apart in the answer: " code { "id" } ", " code { "id_2" } "."
         }
         p {
             "One query works at most " (caps.time.as_secs()) " s, holds at most " (size(caps.memory)) " of memory and "

@@ -17,7 +17,7 @@ use datafusion::{
 use url::Url;
 
 use super::memory::{Pool, Share};
-use crate::config::SqlCaps;
+use crate::{config::SqlCaps, query::exact};
 
 /// Decoded predicate columns kept while a file is scanned.
 const PREDICATE_CACHE: usize = 8 << 20;
@@ -42,6 +42,7 @@ pub(super) fn state(partitions: usize) -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_optimizer_rules(exact::optimizer_rules())
         .with_table_functions(HashMap::new())
         .with_table_factories(HashMap::new())
         .with_file_formats(Vec::new())

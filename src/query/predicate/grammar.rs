@@ -114,9 +114,7 @@ impl Check<'_> {
             }
             Expr::InList { expr: inner, list, .. } => {
                 self.expr(inner, deeper)?;
-                self.all(list.iter_mut(), deeper)?;
-                apart_from_null(expr);
-                Ok(())
+                self.all(list.iter_mut(), deeper)
             }
             Expr::Between { expr, low, high, .. } => self.all([expr.as_mut(), low.as_mut(), high.as_mut()], deeper),
             Expr::BinaryOp { left, op, right } => {
@@ -245,25 +243,6 @@ impl Check<'_> {
             _ => Err(Fault::at("a call needs its arguments in parentheses", at)),
         }
     }
-}
-
-/// Takes a null out of a list: `x in (1, null)` becomes `x in (1) or null`, which means the same. DataFusion's simplifier
-/// joins lists as if there were no nulls in them, and would find `x in (1) and x not in (2, null)` true for 1.
-fn apart_from_null(expr: &mut Expr) {
-    let is_null = |item: &Expr| matches!(item, Expr::Value(value) if value.value == Value::Null);
-    let Expr::InList { list, negated, .. } = expr else { return };
-    if !list.iter().any(is_null) {
-        return;
-    }
-    list.retain(|item| !is_null(item));
-    let null = Expr::Value(Value::Null.with_empty_span());
-    let op = if *negated { BinaryOperator::And } else { BinaryOperator::Or };
-    if list.is_empty() {
-        *expr = null;
-        return;
-    }
-    let rest = Box::new(Expr::Nested(Box::new(std::mem::replace(expr, null.clone()))));
-    *expr = Expr::Nested(Box::new(Expr::BinaryOp { left: rest, op, right: Box::new(null) }));
 }
 
 /// Where an expression begins. A loop, not the parser's own recursion: the tree may be deeper than the stack.

@@ -5,19 +5,16 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{Array, AsArray, BooleanArray, RecordBatch},
     compute::filter_record_batch,
-    datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef},
+    datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
 };
 use datafusion::{
-    common::{
-        DFSchema, DataFusionError, ScalarValue,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::{DFSchema, DataFusionError, ScalarValue, tree_node::TreeNode},
     logical_expr::{Expr, ExprSchemable, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::PhysicalExpr,
@@ -30,7 +27,7 @@ pub(in crate::query) use self::{
     functions::{first_sentence, names as function_names},
     grammar::{Fault, character, parser_fault},
 };
-use super::{SliceError, error::plain};
+use super::{SliceError, error::plain, exact};
 use crate::catalog::TableSchema;
 
 /// Stack of the thread that parses and plans; only what is used is ever taken from memory.
@@ -91,8 +88,8 @@ impl Predicate {
             .with_config_options(Arc::clone(SESSION.config_options()))
             .build();
         let simplifier = ExprSimplifier::new(context);
-        let logical = simplifier.simplify(simplifier.coerce(logical, &all)?)?;
-        let logical = logical.transform(|part| Ok(positive_zero(part)))?.data;
+        let logical = exact::over_columns(simplifier.coerce(logical, &all)?, &all)?;
+        let logical = exact::simplify(&simplifier, logical)?;
         let used: BTreeSet<usize> =
             logical.column_refs().into_iter().filter_map(|column| arrow.index_of(&column.name).ok()).collect();
         let columns: Vec<usize> = used.into_iter().collect();
@@ -133,7 +130,7 @@ impl Predicate {
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
         let value = self
             .physical
-            .evaluate(without_negative_zero(batch)?.as_ref())
+            .evaluate(batch)
             .and_then(|value| value.into_array(batch.num_rows()))
             .map_err(|error| ArrowError::ComputeError(plain(&error)))?;
         match value.data_type() {
@@ -165,35 +162,6 @@ pub(in crate::query) fn on_deep_stack<T: Send>(
             Ok(Err(_)) | Err(_) => Err(SliceError::new(parameter, "cannot be read here; a simpler one may work")),
         }
     })
-}
-
-/// Arrow compares floating-point numbers by their bits, and so tells `-0.0` from `0.0`; SQL does not.
-fn positive_zero(part: Expr) -> Transformed<Expr> {
-    match part {
-        Expr::Literal(ScalarValue::Float64(Some(0.0)), metadata) => {
-            Transformed::yes(Expr::Literal(ScalarValue::Float64(Some(0.0)), metadata))
-        }
-        Expr::Literal(ScalarValue::Float32(Some(0.0)), metadata) => {
-            Transformed::yes(Expr::Literal(ScalarValue::Float32(Some(0.0)), metadata))
-        }
-        other => Transformed::no(other),
-    }
-}
-
-/// The batch with `0.0` in place of each `-0.0`.
-fn without_negative_zero(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>, ArrowError> {
-    if !batch.schema_ref().fields().iter().any(|field| field.data_type().is_floating()) {
-        return Ok(Cow::Borrowed(batch));
-    }
-    let plain = |column: &ArrayRef| -> ArrayRef {
-        match column.data_type() {
-            DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(|x| x + 0.0)),
-            DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|x| x + 0.0)),
-            _ => Arc::clone(column),
-        }
-    };
-    let columns = batch.columns().iter().map(plain).collect();
-    RecordBatch::try_new(batch.schema(), columns).map(Cow::Owned)
 }
 
 fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {

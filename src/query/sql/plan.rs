@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DataFusionError, Result, SchemaError, TableReference, config::ConfigOptions},
     datasource::provider_as_source,
-    execution::session_state::SessionState,
+    execution::session_state::{SessionState, SessionStateBuilder},
     logical_expr::{
         AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
@@ -30,6 +30,7 @@ use crate::query::{
     SliceError,
     engine::EngineTable,
     error::plain,
+    exact::Exact,
     names,
     predicate::{Fault, character},
 };
@@ -51,6 +52,7 @@ impl Planner {
             planners.push(Arc::new(Join::new(Arc::clone(concat))));
         }
         planners.extend(state.expr_planners().iter().cloned());
+        let state = SessionStateBuilder::new_from_existing(state).with_analyzer_rule(Arc::new(Exact)).build();
         Self { state, tables, planners }
     }
 

@@ -210,6 +210,10 @@ impl Made {
                 if rng.u8(..4) == 0 {
                     items.push(Expr::Value(Cell::Null));
                 }
+                let others: Vec<usize> = (0..self.kinds.len()).filter(|other| self.kinds[*other] == kind).collect();
+                for _ in 0..rng.usize(..4) {
+                    items.push(Expr::Column(others[rng.usize(..others.len())]));
+                }
                 Expr::In(rng.bool(), column(), items)
             }
             (Kind::Text, 3) => {

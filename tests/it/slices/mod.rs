@@ -53,6 +53,45 @@ async fn pages(shelf: &TestShelf, address: String) -> Vec<Value> {
     rows
 }
 
+/// The same conditions as SQL: where they choose rows, and where they are values that may be null; groups and their order.
+async fn in_sql(
+    shelf: &TestShelf,
+    made: &Made,
+    condition: Option<&naive::Expr>,
+    group: usize,
+) -> Result<(), TestCaseError> {
+    let ask = async |text: &str| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", text).finish();
+        shelf.json(&format!("/v1/sql?{query}")).await["rows"].clone()
+    };
+    if let Some(condition) = condition {
+        let text = condition.text(&made.names);
+        let chosen = format!("select \"row\" from d.t where {text} order by \"row\"");
+        let expected: Value =
+            naive::slice(&made.rows, Some(condition), &[]).iter().map(|row| json!({"row": row})).collect();
+        prop_assert_eq!(&ask(&chosen).await, &expected, "{}", chosen);
+        let values = format!("select ({text}) as c, not ({text}) as d from d.t order by \"row\"");
+        let row = |row: &naive::Row| json!({"c": condition.truth(row), "d": condition.truth(row).map(|truth| !truth)});
+        let expected: Value = made.rows.iter().map(row).collect();
+        prop_assert_eq!(&ask(&values).await, &expected, "{}", values);
+    }
+    let mut cells: Vec<&Cell> = made.rows.iter().map(|row| &row[group]).filter(|cell| **cell != Cell::Null).collect();
+    cells.sort_by(|a, b| naive::compare(a, b));
+    let groups = cells.chunk_by(|a, b| naive::compare(a, b).is_eq()).map(<[_]>::len);
+    let mut expected: Vec<Value> = groups.map(|count| json!({"n": count})).collect();
+    let nulls = made.rows.len() - cells.len();
+    if nulls > 0 {
+        expected.push(json!({"n": nulls}));
+    }
+    let name = quoted(&made.names[group]);
+    let grouped = format!("select count(*) as n from d.t group by {name} order by {name}");
+    prop_assert_eq!(&ask(&grouped).await, &json!(expected), "{}", grouped);
+    let joined = format!("select count(*) as n from d.t a join d.t b on a.{name} = b.{name}");
+    let pairs: usize = cells.chunk_by(|a, b| naive::compare(a, b).is_eq()).map(|group| group.len() * group.len()).sum();
+    prop_assert_eq!(&ask(&joined).await, &json!([{"n": pairs}]), "{}", joined);
+    Ok(())
+}
+
 async fn case(seed: u64, count: usize) -> Result<(), TestCaseError> {
     let mut rng = Rng::with_seed(seed);
     let made = Made::new(&mut rng, count);
@@ -101,6 +140,9 @@ async fn case(seed: u64, count: usize) -> Result<(), TestCaseError> {
         let text = shelf.get(&query(&whole)).await.text().await.unwrap();
         let lines: Value = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
         prop_assert_eq!(&lines, &shown(&made, &found, &select), "{:?}", whole);
+
+        let plain = made.plain();
+        in_sql(&shelf, &made, condition.as_ref(), plain[rng.usize(..plain.len())]).await?;
 
         // A sample: of all rows drawn with the seed, the first that match.
         let drawn_with = rng.u32(..).to_string();
