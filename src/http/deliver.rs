@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     answer,
-    api::link,
+    api::{link, link_with},
     cache::CachePolicy,
     etag::ETag,
     incoming::Incoming,
@@ -124,9 +124,7 @@ pub(super) async fn deliver_with(
     }
     if let Some(hint) = produced.hint {
         let title = hint.message.replace(['"', '\\'], "'");
-        if let Ok(value) = HeaderValue::try_from(format!("<{}>; rel=\"alternate\"; title=\"{title}\"", hint.url)) {
-            response.headers_mut().append(header::LINK, value);
-        }
+        link_with(&mut response, &hint.url, &format!("rel=\"alternate\"; title=\"{title}\""));
         if let Ok(value) = HeaderValue::try_from(hint.message) {
             response.headers_mut().insert(HeaderName::from_static("openshelf-hint"), value);
         }

@@ -208,38 +208,3 @@ async fn every_row_comes_in_order_where_there_is_no_limit() {
     assert_eq!(problem(wrong).await.0, 400);
     assert_eq!(shelf.send(reqwest::Method::HEAD, address, &[]).await.status(), 200);
 }
-
-#[tokio::test]
-async fn an_answer_that_read_much_to_say_little_says_how_it_is_had_for_less() {
-    // Text that does not compress, so that 16 MiB are read for one row.
-    let mut random = fastrand::Rng::with_seed(1);
-    let row = |id: u64, rng: &mut fastrand::Rng| json!({"id": id, "text": (0..1000).map(|_| rng.char('!'..'~')).collect::<String>()});
-    let rows: Vec<Value> = (0..24_000).map(|id| row(id, &mut random)).collect();
-    let table =
-        TestTable::new("t", &[("id", "int64"), ("text", "utf8")]).pages(2000, 8000).file(&rows).sort_key(&["id"]);
-    // No page is kept in memory, so that the same text is read again.
-    let shelf = TestShelf::builder().settings(|settings| settings.page_cache = 0).publish("d", table).serve().await;
-    let address = "/v1/datasets/d/tables/t/rows?select=id";
-    let costly = shelf.get(&format!("{address}&where=text+like+'%2541234567%25'")).await;
-    let said = header(&costly, "openshelf-hint").unwrap();
-    assert!(said.contains("sorted by `id`"), "{said}");
-    let links: Vec<String> =
-        costly.headers().get_all("link").iter().map(|link| link.to_str().unwrap().to_owned()).collect();
-    let link = links.iter().find(|link| link.contains("rel=\"alternate\"")).unwrap().clone();
-    let costly = body(costly).await;
-    let url = costly["hint"]["url"].as_str().unwrap().to_owned();
-    assert!(link.starts_with(&format!("<{url}>")), "{link}");
-    assert_eq!(costly["hint"]["message"].as_str(), Some(said.as_str()));
-    // What is advised is the same request.
-    assert_eq!(shelf.json(&url).await["rows"], costly["rows"]);
-
-    let counted = shelf.get(&format!("{address}&limit=1&count=exact&where=text+like+'%25zzzz%25'")).await;
-    assert!(header(&counted, "openshelf-scanned-bytes").unwrap().parse::<u64>().unwrap() > 16_000_000);
-    let url = body(counted).await["hint"]["url"].as_str().unwrap().to_owned();
-    assert!(url.contains("count=estimate"), "{url}");
-    assert_eq!(shelf.get(&url).await.status(), 200);
-    // Who asks with care is left alone.
-    let cheap = shelf.get(&format!("{address}&where=id+%3C+10")).await;
-    assert_eq!(header(&cheap, "openshelf-hint"), None);
-    assert_eq!(body(cheap).await.get("hint"), None);
-}

@@ -3,6 +3,7 @@
 
 mod api_changes;
 mod api_choices;
+mod api_coach;
 mod api_extracts;
 mod api_files;
 mod api_http;

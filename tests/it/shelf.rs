@@ -408,6 +408,11 @@ impl TestShelf {
     }
 
     /// A 200 as JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        let request = reqwest::Client::new().post(self.url(path)).header("content-type", "application/json");
+        request.body(body.to_string()).send().await.unwrap()
+    }
+
     pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         let status = response.status();

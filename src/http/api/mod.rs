@@ -31,9 +31,19 @@ pub(super) fn name_snapshot(response: &mut Response, manifest: &Manifest) {
     response.headers_mut().insert(HeaderName::from_static("openshelf-snapshot"), HeaderValue::from(manifest.snapshot));
 }
 
+/// Bytes of an address that a header holds; clients refuse longer lines, and one that is refused costs them the answer.
+const LONGEST_LINK: usize = 16 << 10;
+
 /// Adds a `Link`; what cannot stand in a header is left out.
 pub(super) fn link(response: &mut Response, url: &str, relation: &str) {
-    if let Ok(value) = HeaderValue::try_from(format!("<{url}>; rel=\"{relation}\"")) {
+    link_with(response, url, &format!("rel=\"{relation}\""));
+}
+
+/// [`link`], with further parameters.
+pub(super) fn link_with(response: &mut Response, url: &str, parameters: &str) {
+    if url.len() <= LONGEST_LINK
+        && let Ok(value) = HeaderValue::try_from(format!("<{url}>; {parameters}"))
+    {
         response.headers_mut().append(header::LINK, value);
     }
 }

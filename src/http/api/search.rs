@@ -10,11 +10,12 @@ use crate::{
     http::{
         api::{
             asked::{self, Asked},
+            coach::coach_search,
             described::{RowsRefused, SearchAnswer, SearchQuery},
             name_snapshot,
             paging::Pages,
         },
-        deliver::{Delivery, deliver},
+        deliver::{Delivery, deliver_with},
         incoming::Incoming,
         params::{Params, query_string},
         problem::{Kind, Problem},
@@ -98,7 +99,8 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
     let failed = |problem: Problem| hint(&request, &subject, problem, |meant| read(meant).is_ok());
     let batches = search(subject.source.clone(), index, wanted, Arc::clone(&found)).map_err(|e| failed(e.into()))?;
     let delivery = plan(&request, &subject, &asked, found);
-    let mut response = deliver(&request, &validity, delivery, batches).await.map_err(failed)?;
+    let coach = coach_search(&request, &subject, &asked, identifying(&subject));
+    let mut response = deliver_with(&request, &validity, delivery, batches, Some(coach)).await.map_err(failed)?;
     subject.describe(&mut response, &request.state);
     Ok(response)
 }
@@ -166,6 +168,15 @@ fn plan(request: &Incoming, subject: &Subject, asked: &Asked, found: Arc<OnceLoc
         next: None,
         counted: 0,
     }
+}
+
+/// The columns that say which row it is: the primary key, else the first one; none where that is all there are.
+fn identifying(subject: &Subject) -> Option<String> {
+    let columns = &subject.source.table.schema.columns;
+    let key = subject.primary_key();
+    let shown: Vec<usize> = if key.is_empty() { vec![0] } else { key };
+    let names = shown.iter().filter_map(|at| columns.get(*at)).map(|column| names::quoted(&column.name));
+    (shown.len() < columns.len()).then(|| names.collect::<Vec<_>>().join(","))
 }
 
 /// An address that works: the request as it may have been meant, else the same words without the rest.

@@ -75,6 +75,13 @@ fn rows() -> Value {
                 "properties": {"row": count, "column": text, "bytes": count, "kept": count},
             }},
             "seed": {"type": ["integer", "null"], "minimum": 0},
+            "complete": {"type": "boolean", "description": "Whether these are all rows, where no address leads to others."},
+            "hint": {
+                "type": "object",
+                "required": ["message", "url"],
+                "description": "How the same is had for less; only where very much was read to say very little.",
+                "properties": {"message": text, "url": {"type": "string", "format": "uri-reference"}},
+            },
         },
     })
 }

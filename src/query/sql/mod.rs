@@ -8,6 +8,7 @@
 //! Owns what may be asked and how faults are told, with their place in the text. Knows no HTTP, no license and no snapshot:
 //! whoever asks finds the tables ([`Query::tables`]) and hands them over. Running is the [engine](super::engine)'s.
 
+mod advice;
 mod bounded;
 mod functions;
 mod guard;
@@ -55,6 +56,17 @@ impl Query {
     /// The query in one normal spelling.
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// The query with a further condition on its rows: if it is one SELECT over one table whose own condition does not
+    /// name `column`, which `condition` is about. Where that holds for every row, the answer is the same.
+    pub fn narrowed(&self, column: &str, condition: &str) -> Option<String> {
+        advice::narrowed(&self.syntax, column, condition)
+    }
+
+    /// Whether it takes all columns of something, by a `*`.
+    pub fn takes_all(&self) -> bool {
+        advice::takes_all(&self.syntax)
     }
 
     /// The tables it names, each once.

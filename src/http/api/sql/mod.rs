@@ -3,6 +3,7 @@
 //! A query goes: text → syntax ([`Query::parse`]) → names to snapshots and licenses ([`names`]) → 304, if the client has
 //! the answer → its turn in the queue → plan → run. Nothing is planned or read before the entity tag is checked.
 
+mod coach;
 mod explain;
 pub(super) mod names;
 
@@ -18,7 +19,7 @@ use crate::{
     config::SqlCaps,
     http::{
         cache::CachePolicy,
-        deliver::{Delivery, Validity, deliver},
+        deliver::{Delivery, Validity, deliver, deliver_with},
         etag::ETag,
         gate,
         incoming::Incoming,
@@ -207,7 +208,8 @@ async fn run(
         return deliver(request, validity, delivery(&asked, named, columns), nothing).await;
     }
     let (columns, batches) = begin(work, planned, asked.format).await?;
-    deliver(request, validity, delivery(&asked, named, columns), batches).await
+    let coach = coach::coach(request, query, named);
+    deliver_with(request, validity, delivery(&asked, named, columns), batches, Some(coach)).await
 }
 
 /// Begins a query: its columns as the answer shows them, and its batches.
