@@ -409,7 +409,7 @@ impl TestShelf {
 
     /// A 200 as JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
-        let request = reqwest::Client::new().post(self.url(path)).header("content-type", "application/json");
+        let request = self.client.post(self.url(path)).header("content-type", "application/json");
         request.body(body.to_string()).send().await.unwrap()
     }
 

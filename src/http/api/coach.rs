@@ -38,7 +38,7 @@ pub(super) fn coach(request: &Incoming, subject: &Subject, asked: &Asked, counte
                             on where a page ended, at the same cost at any depth";
                 (said.to_owned(), rewritten(Instead::Without("offset")))
             } else {
-                narrower(&subject, facts.condition.as_deref(), &request, &rewritten)
+                narrower(&subject, facts.condition.as_deref(), &request, rewritten)
                     .unwrap_or_else(|| whole(&subject, &files, &here))
             }
         })
@@ -61,7 +61,7 @@ pub(super) fn coach_search(request: &Incoming, subject: &Subject, asked: &Asked,
                 let said = "each row that is found costs a page of every column: `select` names those that are wanted";
                 (said.to_owned(), rewritten(Instead::Value("select", shown)))
             } else {
-                narrower(&subject, facts.condition.as_deref(), &request, &rewritten)
+                narrower(&subject, facts.condition.as_deref(), &request, rewritten)
                     .unwrap_or_else(|| whole(&subject, &files, &here))
             }
         })
