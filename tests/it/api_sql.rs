@@ -77,17 +77,52 @@ async fn tables_of_several_datasets_are_joined_and_lists_unnested() {
     let answer = value(response).await;
     assert_eq!(answer["rows"][0], json!({"Name": "Dramaville", "n": 250}), "{answer}");
     assert_eq!(answer["rows"].as_array().unwrap().len(), 3);
-    for query in [
-        "select count(*) c from films.titles, unnest(genres) as g(genre) where genre = 'drama'",
-        "select count(*) c from films.titles cross join unnest(genres) as g(genre) where genre = 'drama'",
+}
+
+#[tokio::test]
+async fn lists_are_unnested_beside_their_table() {
+    let lists = TestTable::new("t", &[("id", "int64"), ("genres", "list<utf8>"), ("Marks", "list<int64>")]).file(&[
+        json!({"id": 1, "genres": ["drama", "crime"], "Marks": [1, 2]}),
+        json!({"id": 2, "genres": [], "Marks": [3]}),
+        json!({"id": 3, "genres": null, "Marks": null}),
+        json!({"id": 4, "genres": ["drama", null], "Marks": []}),
+    ]);
+    let shelf = TestShelf::builder().publish("d", lists).publish("geo-names", places()).serve().await;
+    for (query, expected) in [
+        ("select count(*) c from d.t, unnest(genres) as g(genre) where genre = 'drama'", 2),
+        ("select count(*) c from d.t cross join unnest(genres) as g(genre) where g.genre = 'drama'", 2),
+        ("select count(*) c from d.t join unnest(d.t.genres) as g on true where g = 'drama'", 2),
+        ("select count(*) c from d.t as x, unnest(x.genres) as g(genre) where x.id = 1 and G.genre <> ''", 2),
+        ("select count(*) c from d.t, unnest(t.genres)", 4),
+        ("select count(*) c from d.t, unnest(t.genres) as genres where genres = 'crime'", 1),
+        ("select count(*) c from d.t, unnest(genres) as g, unnest(marks) as m where d.t.id = 1", 4),
+        ("select sum(m) c from d.t, unnest(marks) as m", 6),
+        ("select count(*) c from d.t x, unnest(x.genres) g join geo_names.places p on p.code = g", 3),
+        (
+            "select count(*) c from (select id, genres from d.t where id < 4) s, unnest(s.genres) as g(x) where s.id = 1",
+            2,
+        ),
+        ("select count(*) c from d.t, unnest(array_distinct(genres)) as g", 4),
+        ("select count(*) c from geo_names.places p where code in (select g from d.t, unnest(genres) as g)", 2),
+        ("with a as (select g, id from d.t, unnest(genres) as g) select count(distinct g) c from a", 2),
+        ("select count(*) c from unnest([1, 2, 3]) as u(n)", 3),
+        ("select count(*) c from d.t, unnest([1, 2]) as u(n)", 8),
     ] {
-        let found = shelf.get(&address(query)).await;
-        let status = found.status();
-        assert!(status == 200 || status == 400, "{status}");
-        if status == 200 {
-            assert_eq!(value(found).await["rows"][0]["c"], 250, "{query}");
-        }
+        assert_eq!(rows(&shelf, query).await, json!([{"c": expected}]), "{query}");
     }
+    let all = shelf.json(&address("select * from d.t, unnest(genres) as g(genre) order by id, genre")).await;
+    assert_eq!(all["rows"][1], json!({"id": 1, "genres": ["drama", "crime"], "Marks": [1, 2], "genre": "drama"}));
+    for query in [
+        "select count(*) from d.t left join unnest(genres) as g on true",
+        "select count(*) from d.t a join geo_names.places b on a.id = b.size, unnest(a.genres) as g",
+        "select count(*) from unnest(genres) as g, d.t",
+    ] {
+        let (status, body) = shelf.problem(&address(query)).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert!(status == 400 && detail.contains("from (select *, unnest("), "{query}: {detail}");
+    }
+    let (_, body) = shelf.problem(&address("select count(*) from d.t, unnest(genre) as g")).await;
+    assert!(body["detail"].as_str().unwrap().contains("did you mean `genres`?"), "{body}");
 }
 
 #[tokio::test]

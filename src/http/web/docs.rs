@@ -235,7 +235,7 @@ const SQL_PARAMETERS: [(&str, &str); 6] = [
     (
         "query",
         "One SELECT over `dataset.table` names (`-` may be written `_`; double quotes admit any name): joins, WITH, subqueries, \
-         windows, set operations and UNNEST included. No other statements, table functions or settings.",
+         windows, set operations and UNNEST included, also beside its table: `from t, unnest(t.list) as g(item)`. No other statements, table functions or settings.",
     ),
     (
         "snapshots",

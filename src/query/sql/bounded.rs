@@ -210,20 +210,26 @@ fn longest(arg: &ColumnarValue) -> usize {
     }
 }
 
-/// Plans `||` of text as a function that is bounded.
+/// Plans what is written without a function's name, `||` of text and `[1, 2]`, as a function that is bounded.
 #[derive(Debug)]
-pub(super) struct Join {
-    function: Arc<ScalarUDF>,
+pub(super) struct Unnamed {
+    join: Arc<ScalarUDF>,
+    list: Arc<ScalarUDF>,
 }
 
-impl Join {
-    pub(super) fn new(concat: Arc<ScalarUDF>) -> Self {
-        let bounded = Bounded { inner: concat, growth: Growth::Sum, joins: true };
-        Self { function: Arc::new(ScalarUDF::from(bounded)) }
+impl Unnamed {
+    pub(super) fn new(concat: Arc<ScalarUDF>, make_array: Arc<ScalarUDF>) -> Self {
+        let join = Bounded { inner: concat, growth: Growth::Sum, joins: true };
+        Self { join: Arc::new(ScalarUDF::from(join)), list: bounded(make_array) }
     }
 }
 
-impl ExprPlanner for Join {
+impl ExprPlanner for Unnamed {
+    fn plan_array_literal(&self, items: Vec<Expr>, _: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        let call = ScalarFunction::new_udf(Arc::clone(&self.list), items);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
+    }
+
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         if expr.op != BinaryOperator::StringConcat {
             return Ok(PlannerResult::Original(expr));
@@ -233,7 +239,7 @@ impl ExprPlanner for Join {
                 return Err(DataFusionError::Plan("`||` joins text; lists are not joined here".to_owned()));
             }
         }
-        let call = ScalarFunction::new_udf(Arc::clone(&self.function), vec![expr.left, expr.right]);
+        let call = ScalarFunction::new_udf(Arc::clone(&self.join), vec![expr.left, expr.right]);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
     }
 }

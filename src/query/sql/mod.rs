@@ -14,6 +14,7 @@ mod functions;
 mod guard;
 mod plan;
 mod syntax;
+mod unnest;
 
 use std::sync::Arc;
 

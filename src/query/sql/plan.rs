@@ -22,9 +22,10 @@ use datafusion::{
 };
 
 use super::{
-    bounded::{self, Join},
+    bounded::{self, Unnamed},
     functions, guard,
     syntax::{TableName, said},
+    unnest,
 };
 use crate::query::{
     SliceError,
@@ -48,8 +49,9 @@ pub(super) struct Planner {
 impl Planner {
     pub(super) fn new(state: SessionState, tables: Vec<(TableName, Arc<EngineTable>)>) -> Self {
         let mut planners: Vec<Arc<dyn ExprPlanner>> = Vec::new();
-        if let Some(concat) = state.scalar_functions().get("concat") {
-            planners.push(Arc::new(Join::new(Arc::clone(concat))));
+        let function = |name: &str| state.scalar_functions().get(name).map(Arc::clone);
+        if let Some((concat, make_array)) = function("concat").zip(function("make_array")) {
+            planners.push(Arc::new(Unnamed::new(concat, make_array)));
         }
         planners.extend(state.expr_planners().iter().cloned());
         let state = SessionStateBuilder::new_from_existing(state).with_analyzer_rule(Arc::new(Exact)).build();
@@ -58,6 +60,7 @@ impl Planner {
 
     /// The checked plan. A name that is no column but for its case is put right and the query planned again.
     pub(super) fn plan(&self, text: &str, mut syntax: Query) -> Result<LogicalPlan, SliceError> {
+        unnest::beside_tables(&mut syntax).map_err(|fault| said(fault, text))?;
         for _ in 0..REPAIRS {
             let planner = SqlToRel::new_with_options(self, options(&self.state));
             let planned = planner.sql_statement_to_plan(Statement::Query(Box::new(syntax.clone())));
