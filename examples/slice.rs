@@ -7,7 +7,7 @@ use openshelf::{
     config::ScanCaps,
     query::{
         Slice, SliceRequest,
-        reader::Footers,
+        footer::Footers,
         scan::Scan,
         table::{Table, TableSource},
     },

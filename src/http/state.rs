@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{background::Background, extracts::Extracts, listing::Listing, metrics::Metrics, statistics::Known};
 use crate::{
     config::ServeSettings,
-    query::{engine::Engine, reader::Footers, search::Indexes, table::Tables},
+    query::{engine::Engine, footer::Footers, search::Indexes, table::Tables},
     store::Store,
 };
 

@@ -5,19 +5,13 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use parquet::arrow::{ProjectionMask, arrow_reader::ArrowReaderMetadata};
+use parquet::arrow::ProjectionMask;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    QueryError, Slice,
-    budget::Budget,
-    found::Choice,
-    predicate::Predicate,
-    prune::Pruner,
-    reader::FileReader,
-    scan::{possible_rows, spans},
-    table::TableSource,
+    QueryError, Slice, budget::Budget, footer::Footer, found::Choice, pages::OpenFile, predicate::Predicate,
+    prune::Pruner, ranges, table::TableSource,
 };
 
 use crate::config::ScanCaps;
@@ -116,23 +110,16 @@ async fn reckon_within(
     let mut wanted_bytes = 0_u64;
     for at in files.iter().step_by(step) {
         let Some(file) = table.files.get(*at) else { continue };
-        let mut reader = FileReader::new(&source.store, file, budget);
-        let metadata = source.footers.of(&mut reader).await?;
-        let start = table.start_of(*at);
-        let (groups, selection) = match &pruner {
-            Some(pruner) => pruner.inside(&metadata),
-            None => ((0..metadata.metadata().num_row_groups()).collect(), None),
+        let file = OpenFile::open(&source.store, &source.footers, file, budget).await?;
+        let footer = file.footer();
+        let here = ranges::inside(std::slice::from_ref(&within), &table.span_of(*at));
+        let possible = match &pruner {
+            Some(pruner) => ranges::intersect(&pruner.known_rows(footer), &here),
+            None => here,
         };
-        let ranges = possible_rows(&metadata, start, &groups, selection.as_ref());
-        let ranges: Vec<Range<u64>> = ranges
-            .into_iter()
-            .map(|range| range.start.max(within.start)..range.end.min(within.end))
-            .filter(|range| !range.is_empty())
-            .collect();
-        let spans = spans(&metadata, start);
-        let first = read(&metadata, &spans, &ranges, &names(source, &looked_for));
-        let output = read(&metadata, &spans, &ranges, &names(source, &slice.columns));
-        let rows: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        let first = read(footer, &possible, &names(source, &looked_for));
+        let output = read(footer, &possible, &names(source, &slice.columns));
+        let rows = ranges::count(&possible);
         cost.files += u64::from(rows > 0);
         cost.row_groups += first.groups.max(output.groups);
         cost.rows += rows;
@@ -195,7 +182,8 @@ struct Read {
     bytes: u64,
 }
 
-fn read(metadata: &ArrowReaderMetadata, spans: &[Range<u64>], ranges: &[Range<u64>], columns: &[&str]) -> Read {
+fn read(footer: &Footer, ranges: &[Range<u64>], columns: &[&str]) -> Read {
+    let metadata = &footer.metadata;
     let parquet = metadata.metadata();
     let roots = columns.iter().filter_map(|name| metadata.schema().index_of(name).ok());
     let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
@@ -204,6 +192,7 @@ fn read(metadata: &ArrowReaderMetadata, spans: &[Range<u64>], ranges: &[Range<u6
         ranges.get(first).is_some_and(|range| range.start < rows.end)
     };
     let mut read = Read::default();
+    let spans = footer.layout.starts().windows(2).filter_map(|ends| Some(*ends.first()?..*ends.last()?));
     for (at, (group, span)) in parquet.row_groups().iter().zip(spans).enumerate().filter(|(_, (_, span))| touched(span))
     {
         read.groups += 1;

@@ -3,14 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    QueryError, Slice,
-    batches::Batches,
-    budget::Budget,
-    predicate::Predicate,
-    prune::Pruner,
-    reader::FileReader,
-    scan::{Scan, possible_rows},
-    table::TableSource,
+    QueryError, Slice, batches::Batches, budget::Budget, pages::OpenFile, predicate::Predicate, prune::Pruner, ranges,
+    scan::Scan, table::TableSource,
 };
 
 /// Rows that an estimate looks at; where no more are left to look at, it is exact.
@@ -77,7 +71,7 @@ pub async fn estimate(source: TableSource, predicate: Option<&Predicate>) -> Res
     let possible = possible(&source, predicate, &budget).await;
     // Whatever the reader made of it: a cap is what ended it.
     let (possible, share) = possible.map_err(|error| budget.over().map_or(error, QueryError::from))?;
-    let of: u64 = possible.iter().map(|range| range.end - range.start).sum();
+    let of = ranges::count(&possible);
     let (places, looked_at) = spread(&possible, of);
     let slice = Slice { columns: Vec::new(), predicate: Some(predicate.clone()), offset: 0, limit: None };
     let found = rows(Scan::within(source, slice, &places, &budget).batches()).await?;
@@ -98,16 +92,17 @@ async fn possible(
     let keep = pruner.files(&source.table);
     let kept: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect();
     let step = kept.len().div_ceil(FILES).max(1);
-    let mut ranges = Vec::new();
+    let mut possible = Vec::new();
     for at in kept.iter().step_by(step) {
         let Some(file) = source.table.files.get(*at) else { continue };
-        let mut reader = FileReader::new(&source.store, file, budget);
-        let metadata = source.footers.of(&mut reader).await?;
-        let (groups, selection) = pruner.inside(&metadata);
-        ranges.extend(possible_rows(&metadata, source.table.start_of(*at), &groups, selection.as_ref()));
+        let file = OpenFile::open(&source.store, &source.footers, file, budget).await?;
+        let start = source.table.start_of(*at);
+        for rows in pruner.known_rows(file.footer()) {
+            ranges::push(&mut possible, start + rows.start..start + rows.end);
+        }
     }
     let (read, all) = (kept.iter().step_by(step).count() as u64, kept.len() as u64);
-    Ok((ranges, if read == all { (1, 1) } else { (read, all) }))
+    Ok((possible, if read == all { (1, 1) } else { (read, all) }))
 }
 
 /// Places among these ranges, which hold `of` rows, and the rows in them.

@@ -2,7 +2,7 @@
 //!
 //! Floating-point columns are never pruned by: their statistics leave NaN out, and NaN sorts above every number here.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, UInt64Array},
@@ -20,16 +20,17 @@ use datafusion::{
     physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
 };
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderMetadata, RowSelection, RowSelector, statistics::StatisticsConverter},
+    arrow::arrow_reader::{ArrowReaderMetadata, statistics::StatisticsConverter},
     errors::ParquetError,
     file::metadata::RowGroupMetaData,
 };
 
 use super::{
     bounds,
-    pages::OneOf,
+    footer::Footer,
+    pages::{OneOf, OpenFile},
     predicate::Predicate,
-    reader::{FileReader, Footer, Footers},
+    ranges,
     table::Table,
 };
 
@@ -68,27 +69,27 @@ impl Pruner {
         Self { whole: compile(physical, schema), single, equal }
     }
 
-    /// Of these row groups those that may hold matching rows by their bloom filters.
+    /// The rows of a file that may match, by statistics and bloom filters.
     ///
     /// # Errors
     /// When a filter cannot be read.
-    pub(super) async fn filtered(
-        &self,
-        groups: &[usize],
-        reader: &FileReader,
-        footers: &Footers,
-        footer: &Footer,
-    ) -> Result<Vec<usize>, ParquetError> {
+    pub(super) async fn rows(&self, file: &OpenFile) -> Result<Vec<Range<u64>>, ParquetError> {
+        let groups = self.groups(&file.footer().metadata);
         let mut kept = Vec::with_capacity(groups.len());
         'groups: for group in groups {
             for values in &self.equal {
-                if !values.may_be_in(reader, footers, footer, *group).await? {
+                if !values.may_be_in(file, group).await? {
                     continue 'groups;
                 }
             }
-            kept.push(*group);
+            kept.push(group);
         }
-        Ok(kept)
+        Ok(self.pages(file.footer(), &kept))
+    }
+
+    /// The same by statistics alone: nothing is read.
+    pub(super) fn known_rows(&self, footer: &Footer) -> Vec<Range<u64>> {
+        self.pages(footer, &self.groups(&footer.metadata))
     }
 
     /// For each file whether it may hold matching rows.
@@ -101,7 +102,7 @@ impl Pruner {
     }
 
     /// The row groups that may hold matching rows, by their statistics.
-    pub fn groups(&self, metadata: &ArrowReaderMetadata) -> Vec<usize> {
+    fn groups(&self, metadata: &ArrowReaderMetadata) -> Vec<usize> {
         let groups = metadata.metadata().row_groups();
         let keep = self
             .whole
@@ -111,19 +112,17 @@ impl Pruner {
         keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(at, _)| at).collect()
     }
 
-    /// The row groups that may hold matching rows, and which of their rows (none: all).
-    pub fn inside(&self, metadata: &ArrowReaderMetadata) -> (Vec<usize>, Option<RowSelection>) {
-        let groups = self.groups(metadata);
-        let rows = self.rows(metadata, &groups);
-        (groups, rows)
-    }
-
-    /// Which rows of these row groups may match, by the statistics of pages (none: all).
-    pub fn rows(&self, metadata: &ArrowReaderMetadata, groups: &[usize]) -> Option<RowSelection> {
-        self.single
-            .iter()
-            .filter_map(|(column, predicate)| pages(column, predicate, metadata, groups))
-            .reduce(|left, right| left.intersection(&right))
+    /// The rows of these row groups that may match, by the statistics of pages.
+    fn pages(&self, footer: &Footer, groups: &[usize]) -> Vec<Range<u64>> {
+        let starts = footer.layout.starts();
+        let mut all = Vec::new();
+        for group in groups {
+            if let (Some(start), Some(end)) = (starts.get(*group), starts.get(group + 1)) {
+                ranges::push(&mut all, *start..*end);
+            }
+        }
+        let known = self.single.iter().filter_map(|(column, predicate)| pages(column, predicate, footer, groups));
+        known.fold(all, |left, right| ranges::intersect(&left, &right))
     }
 }
 
@@ -171,18 +170,14 @@ fn compile(physical: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Option<Pruni
     (!predicate.always_true()).then_some(predicate)
 }
 
-/// Rows of the pages that may match, over the kept row groups; `None` where pages are not known.
-fn pages(
-    column: &str,
-    predicate: &PruningPredicate,
-    metadata: &ArrowReaderMetadata,
-    kept: &[usize],
-) -> Option<RowSelection> {
+/// Rows of the pages of these row groups that may match; `None` where pages are not known.
+fn pages(column: &str, predicate: &PruningPredicate, footer: &Footer, groups: &[usize]) -> Option<Vec<Range<u64>>> {
+    let metadata = &footer.metadata;
     let parquet = metadata.metadata();
     let converter = converter(column, metadata)?;
     let (columns, offsets) = (parquet.column_index()?, parquet.offset_index()?);
-    let mut selectors = Vec::new();
-    for group in kept {
+    let mut possible = Vec::new();
+    for group in groups {
         let one = [group];
         let min = converter.data_page_mins(columns, offsets, one).ok()?;
         let max = converter.data_page_maxes(columns, offsets, one).ok()?;
@@ -193,12 +188,15 @@ fn pages(
         }
         let statistics = PageStatistics { column, min, max, nulls, rows: rows.clone() };
         let keep = predicate.prune(&statistics).ok()?;
+        let mut next = *footer.layout.starts().get(*group)?;
         for (keep, rows) in keep.iter().zip(rows.values()) {
-            let rows = usize::try_from(*rows).ok()?;
-            selectors.push(if *keep { RowSelector::select(rows) } else { RowSelector::skip(rows) });
+            if *keep {
+                ranges::push(&mut possible, next..next + rows);
+            }
+            next += rows;
         }
     }
-    Some(RowSelection::from(selectors))
+    Some(possible)
 }
 
 fn is_usable(kind: &DataType) -> bool {

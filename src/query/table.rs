@@ -2,14 +2,17 @@
 //!
 //! All of it follows from one snapshot, so it is worked out once and shared ([`Tables`]).
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use arrow::{array::ArrayRef, datatypes::SchemaRef};
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     bounds::{self, Side},
-    reader::Footers,
+    footer::Footers,
 };
 use crate::{
     catalog::{DataFile, TableSchema},
@@ -65,6 +68,26 @@ impl Table {
     /// The physical number of a file's first row; the number of all rows for the file after the last.
     pub fn start_of(&self, file: usize) -> u64 {
         self.starts.get(file).copied().unwrap_or_else(|| self.rows())
+    }
+
+    /// The physical numbers of a file's rows.
+    pub fn span_of(&self, file: usize) -> Range<u64> {
+        self.start_of(file)..self.start_of(file + 1)
+    }
+
+    /// The files that hold rows of these ranges, which ascend.
+    pub fn files_of(&self, rows: &[Range<u64>]) -> Vec<usize> {
+        let mut files = Vec::new();
+        let mut next = 0;
+        for range in rows.iter().filter(|range| !range.is_empty()) {
+            let Some((first, _)) = self.locate(range.start) else { continue };
+            let reached = (first.max(next)..self.files.len()).take_while(|at| self.start_of(*at) < range.end);
+            for at in reached {
+                files.push(at);
+                next = at + 1;
+            }
+        }
+        files
     }
 
     /// The file that holds a row, and the row's number in it.

@@ -1,13 +1,13 @@
 //! Rows by their physical numbers: what an order, a sample or a search found is read here, and only here.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{RecordBatch, UInt64Array},
     compute::{concat_batches, take_record_batch},
 };
 
-use super::{QueryError, budget::Budget, pages, reader::FileReader, table::TableSource};
+use super::{QueryError, budget::Budget, pages::OpenFile, ranges, table::TableSource};
 
 /// Rows read from a file at once: each may lie in pages of its own.
 const AT_ONCE: usize = 256;
@@ -35,10 +35,9 @@ pub async fn take(
         let (here, further) = rest.split_at(rest.partition_point(|row| *row < end));
         rest = further;
         let Some(data) = source.table.files.get(file) else { break };
-        let reader = FileReader::new(&source.store, data, budget);
-        let footer = source.footers.footer(&reader).await?;
+        let file = OpenFile::open(&source.store, &source.footers, data, budget).await?;
         for some in here.chunks(AT_ONCE) {
-            let batch = pages::read(&reader, &source.footers, &footer, &output, &ranges(some, start)).await;
+            let batch = file.read(&output, &ranges::of(some.iter().map(|row| row - start))).await;
             batches.push(batch.map_err(|error| QueryError::File { file: data.key.clone(), source: error })?);
         }
     }
@@ -52,16 +51,4 @@ pub async fn take(
     let places: UInt64Array =
         rows.iter().filter_map(|row| sorted.binary_search(row).ok()).map(|place| place as u64).collect();
     Ok(take_record_batch(&read, &places)?)
-}
-
-/// Sorted rows of a file that begins at row `start`, as ranges in it.
-fn ranges(rows: &[u64], start: u64) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    for row in rows.iter().map(|row| row - start) {
-        match ranges.last_mut() {
-            Some(last) if last.end == row => last.end += 1,
-            _ => ranges.push(row..row + 1),
-        }
-    }
-    ranges
 }

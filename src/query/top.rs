@@ -18,9 +18,10 @@ use super::{
     bounds::{self, Side},
     budget::{Budget, OverCap},
     order::{Keys, Order},
+    pages::OpenFile,
     predicate::Predicate,
     prune::Pruner,
-    reader::FileReader,
+    ranges,
     scan::Scan,
     table::TableSource,
     take::take,
@@ -141,7 +142,7 @@ impl Top<'_> {
         let mut files: Vec<Stretch> = (0..table.files.len())
             .filter(|at| keep.as_ref().is_none_or(|keep| keep.get(*at).copied().unwrap_or(true)))
             .map(|at| Stretch {
-                rows: table.start_of(at)..table.start_of(at + 1),
+                rows: table.span_of(at),
                 best: best.as_ref().and_then(|best| best.get(at).cloned()).unwrap_or_default(),
             })
             .filter(|file| !file.rows.is_empty())
@@ -171,9 +172,8 @@ impl Top<'_> {
     async fn search(&self, rows: Range<u64>, keys: &Keys, found: &mut Candidates) -> Result<(), QueryError> {
         let Some((file, _)) = self.source.table.locate(rows.start) else { return Ok(()) };
         let Some(data) = self.source.table.files.get(file) else { return Ok(()) };
-        let mut reader = FileReader::new(&self.source.store, data, self.budget);
-        let metadata = self.source.footers.of(&mut reader).await?;
-        let mut pages = self.pages(&metadata, rows);
+        let file = OpenFile::open(&self.source.store, &self.source.footers, data, self.budget).await?;
+        let mut pages = self.pages(&file.footer().metadata, rows);
         pages.sort_by(|a, b| b.best.cmp(&a.best).then(b.rows.start.cmp(&a.rows.start)));
         let mut size = FIRST_WAVE.max(self.rows as u64 * 2);
         while !pages.is_empty() {
@@ -189,7 +189,9 @@ impl Top<'_> {
                 wave.push(page.rows);
             }
             wave.sort_by_key(|range| range.start);
-            self.look(&joined(wave), keys, found).await?;
+            let mut looked_at = Vec::with_capacity(wave.len());
+            wave.into_iter().for_each(|page| ranges::push(&mut looked_at, page));
+            self.look(&looked_at, keys, found).await?;
             size = size.saturating_mul(GROWTH);
         }
         Ok(())
@@ -255,16 +257,4 @@ pub(super) fn numbered(batch: &RecordBatch) -> Option<(&UInt64Array, &[ArrayRef]
 
 fn number(candidate: &[u8]) -> u64 {
     candidate.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-/// Ranges that touch, as one.
-fn joined(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match joined.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => joined.push(range),
-        }
-    }
-    joined
 }

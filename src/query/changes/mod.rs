@@ -26,7 +26,7 @@ use self::{
     merge::{Kind, Merge},
     read::Side,
 };
-use super::{QueryError, Slice, SliceError, batches::Batches, budget::Budget, reader::Footers};
+use super::{QueryError, Slice, SliceError, batches::Batches, budget::Budget, footer::Footers};
 use crate::{
     catalog::{Column, ColumnType, DataFile, TableSchema},
     config::ScanCaps,

@@ -4,6 +4,7 @@
 //! memory and spills to disk. Equal keys stay in the order of the files.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -32,17 +33,11 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
 
 use super::{State, merge::SideRows};
 use crate::{
     catalog::DataFile,
-    query::{
-        QueryError,
-        budget::Budget,
-        reader::{FileReader, Footers},
-        scan::mask,
-    },
+    query::{QueryError, budget::Budget, footer::Footers, pages::OpenFile},
     store::Store,
 };
 
@@ -177,19 +172,20 @@ impl Side {
         let rows = self.batch_rows();
         let (store, footers, budget) = (self.store.clone(), Arc::clone(&self.footers), self.budget.clone());
         let (schema, own, keys) = (Arc::clone(&self.schema), self.own, self.keys);
-        let wanted = Arc::new(Schema::new(schema.fields().iter().take(own + keys).cloned().collect::<Vec<_>>()));
+        let names: BTreeSet<String> =
+            schema.fields().iter().take(own + keys).map(|field| field.name().clone()).collect();
+        let wanted = Arc::new(names);
         let opened = stream::iter(files).then(move |file| {
             let (store, footers, budget, wanted) = (store.clone(), footers.clone(), budget.clone(), wanted.clone());
             async move {
-                let mut reader = FileReader::new(&store, &file, &budget);
-                let metadata = footers.of(&mut reader).await?;
-                let key = file.key.clone();
-                let batches = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone())
-                    .with_projection(mask(&metadata, &wanted))
-                    .with_batch_size(rows)
-                    .build()
-                    .map_err(|source| QueryError::File { file: file.key, source })?;
-                Ok::<_, QueryError>(batches.map_err(move |source| QueryError::File { file: key.clone(), source }))
+                let open = OpenFile::open(&store, &footers, &file, &budget).await?;
+                let present = open.footer().metadata.schema();
+                let wanted: Vec<_> =
+                    wanted.iter().filter_map(|name| present.field_with_name(name).ok().cloned()).collect();
+                let all = 0..open.footer().rows();
+                let pieces = open.stream(Arc::new(Schema::new(wanted)), vec![all], rows as u64);
+                let batches = pieces.map_ok(|piece| piece.batch);
+                Ok::<_, QueryError>(batches.map_err(move |source| QueryError::File { file: file.key.clone(), source }))
             }
         });
         let mut number = first;

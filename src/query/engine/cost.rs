@@ -10,13 +10,12 @@ use datafusion::{
     },
     physical_plan::ExecutionPlan,
 };
-use parquet::arrow::ProjectionMask;
 use serde::Serialize;
 
 use super::{Work, reader::FileAt};
 use crate::{
     catalog::DataFile,
-    query::{QueryError, reader::FileReader, scan::stored},
+    query::{QueryError, pages::OpenFile},
 };
 
 /// One scan of a plan.
@@ -78,11 +77,9 @@ async fn cost(scan: &Scan<'_>, work: &Work<'_>) -> Result<ScanCost, QueryError> 
     let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
     if let Some(first) = files.first() {
         // Files of a table are alike: the columns' share of one is their share of all.
-        let mut reader = FileReader::new(&source.store, first, work.budget());
-        let metadata = source.footers.of(&mut reader).await?;
-        let roots = columns.iter().filter_map(|name| metadata.schema().index_of(name).ok());
-        let (wanted, all) = stored(&metadata, &ProjectionMask::roots(metadata.parquet_schema(), roots));
-        let share = u128::from(bytes) * u128::from(wanted) / u128::from(all.max(1));
+        let file = OpenFile::open(&source.store, &source.footers, first, work.budget()).await?;
+        let (wanted, all) = (file.footer().bytes_of(columns.iter().map(String::as_str)), file.footer().all_bytes());
+        let share = u128::from(bytes) * u128::from(wanted.stored) / u128::from(all.stored.max(1));
         bytes = u64::try_from(share).unwrap_or(u64::MAX);
     }
     let folder = files.first().and_then(|file| file.key.rsplit_once('/')).map_or("", |(folder, _)| folder);

@@ -83,11 +83,11 @@ impl AsyncFileReader for EngineReader {
         &'a mut self,
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        let (mut inner, footers) = (self.inner.clone(), Arc::clone(&self.source.footers));
+        let (inner, footers) = (self.inner.clone(), Arc::clone(&self.source.footers));
         async move {
             let load = async move {
-                let known = footers.of(&mut inner).await.map_err(external)?;
-                Ok(Arc::clone(known.metadata()))
+                let known = footers.footer(&inner).await.map_err(external)?;
+                Ok(Arc::clone(known.metadata.metadata()))
             };
             self.apart(load).await
         }

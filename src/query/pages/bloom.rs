@@ -6,12 +6,13 @@ use datafusion::common::ScalarValue;
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
 use twox_hash::XxHash64;
 
+use super::file::OpenFile;
 use super::{
     cache::PageKey,
     header,
     shape::{FileColumn, Leaf},
 };
-use crate::query::reader::{FileReader, Footer, Footers};
+use crate::query::footer::Footer;
 
 /// Bytes of a header at most.
 const HEADER: u64 = 64;
@@ -38,13 +39,8 @@ impl OneOf {
 
     /// Whether a row group may have one of the values; true where there is no filter. What is read is not counted as
     /// scanned: no row is.
-    pub(in crate::query) async fn may_be_in(
-        &self,
-        reader: &FileReader,
-        footers: &Footers,
-        footer: &Footer,
-        group: usize,
-    ) -> Result<bool, ParquetError> {
+    pub(in crate::query) async fn may_be_in(&self, file: &OpenFile, group: usize) -> Result<bool, ParquetError> {
+        let (reader, footers, footer) = (file.reader(), file.footers(), file.footer());
         let Some((leaf, key)) = self.leaf(footer, group) else { return Ok(true) };
         let columns = footer.metadata.metadata().row_groups().get(group).map(RowGroupMetaData::columns);
         let offset = columns.and_then(|columns| columns.get(leaf.at)?.bloom_filter_offset());

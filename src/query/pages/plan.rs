@@ -12,7 +12,7 @@ use super::{
     page::{Dictionary, Page, damaged},
     shape::Leaf,
 };
-use crate::query::reader::Footer;
+use crate::query::footer::Footer;
 
 /// Number of a chunk's dictionary among its pages.
 const DICTIONARY: u32 = u32::MAX;
@@ -53,12 +53,12 @@ struct Step {
 }
 
 impl<'a> Plan<'a> {
-    /// Finds the pages; the places of what is not kept are added to `fetch`.
+    /// Finds the pages; the places of what is not kept are added to `fetch`. Without a cache, nothing is.
     pub(super) fn new(
         footer: &'a Footer,
         leaf: &'a Leaf,
         rows: &[Range<u64>],
-        cache: &PageCache,
+        cache: Option<&PageCache>,
         fetch: &mut Vec<Range<u64>>,
     ) -> Result<Self, ParquetError> {
         let mut plan = Self { leaf, chunks: Vec::new(), pages: Vec::new(), wanted: Vec::with_capacity(rows.len()) };
@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
         group: usize,
         group_rows: u64,
         rows: Range<u64>,
-        cache: &PageCache,
+        cache: Option<&PageCache>,
         fetch: &mut Vec<Range<u64>>,
     ) -> Result<(), ParquetError> {
         let key = PageKey { file: footer.layout.id, group: group as u32, leaf: self.leaf.at as u32, page: DICTIONARY };
@@ -114,7 +114,7 @@ impl<'a> Plan<'a> {
             match self.pages.last_mut() {
                 Some(step) if step.key == key => step.wanted.end += 1,
                 _ => {
-                    let found = match cache.page(&key) {
+                    let found = match cache.and_then(|cache| cache.page(&key)) {
                         Some(page) => Found::Kept(page),
                         None => Found::Stored(fetched(fetch, place(location)?)),
                     };
@@ -126,8 +126,15 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Decodes the wanted rows, of which there are `rows`. `stored` is what was fetched.
-    pub(super) fn decode(self, rows: usize, cache: &PageCache, stored: &[Bytes]) -> Result<ArrayRef, ParquetError> {
+    /// Decodes the wanted rows, of which there are `rows`. `stored` is what was fetched; of that, `keeps` says, what is
+    /// worth it goes to the cache.
+    pub(super) fn decode(
+        self,
+        rows: usize,
+        cache: &PageCache,
+        keeps: bool,
+        stored: &[Bytes],
+    ) -> Result<ArrayRef, ParquetError> {
         let missing = || damaged("a page was not read");
         let mut chunks = Vec::with_capacity(self.chunks.len());
         for chunk in self.chunks {
@@ -151,7 +158,7 @@ impl<'a> Plan<'a> {
                 Found::Kept(page) => builder.page(&page, dictionary.as_deref(), step.rows, wanted)?,
                 Found::Stored(at) => {
                     let bytes = stored.get(at).ok_or_else(missing)?;
-                    let kept = cache.admits(&step.key);
+                    let kept = keeps && cache.admits(&step.key);
                     let page = Page::read(bytes, self.leaf, *compression, kept)?;
                     builder.page(&page, dictionary.as_deref(), step.rows, wanted)?;
                     if kept {
@@ -171,7 +178,7 @@ impl<'a> Chunk<'a> {
         footer: &'a Footer,
         group: usize,
         key: PageKey,
-        cache: &PageCache,
+        cache: Option<&PageCache>,
         fetch: &mut Vec<Range<u64>>,
     ) -> Result<Self, ParquetError> {
         let parquet = footer.metadata.metadata();
@@ -181,7 +188,7 @@ impl<'a> Chunk<'a> {
         let (Some(column), Some(index)) = (column, index) else { return Err(damaged("the page index lacks a column")) };
         let locations = index.page_locations().as_slice();
         let dictionary = match (column.dictionary_page_offset(), locations.first()) {
-            (Some(begin), Some(first)) => Some(match cache.dictionary(&key) {
+            (Some(begin), Some(first)) => Some(match cache.and_then(|cache| cache.dictionary(&key)) {
                 Some(dictionary) => Found::Kept(dictionary),
                 None => {
                     let (Ok(begin), Ok(end)) = (u64::try_from(begin), u64::try_from(first.offset)) else {

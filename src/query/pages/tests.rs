@@ -24,14 +24,11 @@ use parquet::{
 };
 use proptest::prelude::*;
 
-use super::{FileColumn, OneOf, read};
+use super::{OneOf, OpenFile, shape::FileColumn};
 use crate::{
     catalog::DataFile,
     config::ScanCaps,
-    query::{
-        budget::Budget,
-        reader::{FileReader, Footers},
-    },
+    query::{budget::Budget, footer::Footers, reader::FileReader},
     store::{Area, Key, Store},
 };
 
@@ -218,12 +215,13 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mine = runtime().block_on(async {
             let reader = stored(&bytes, sheet.rows, disk.then_some(folder.path())).await;
-            let footers = Footers::new(1 << 20);
+            let footers = Arc::new(Footers::new(1 << 20));
             let footer = footers.footer(&reader).await.unwrap();
-            let first = read(&reader, &footers, &footer, &batch.schema(), &ranges).await.unwrap();
+            let file = OpenFile::new(reader.clone(), Arc::clone(&footers), Arc::clone(&footer));
+            let first = file.read(&batch.schema(), &ranges).await.unwrap();
             // Now pages are put aside, and then they are found there.
             for _ in 0..2 {
-                let again = read(&reader, &footers, &footer, &batch.schema(), &ranges).await.unwrap();
+                let again = file.read(&batch.schema(), &ranges).await.unwrap();
                 assert_eq!(first, again);
             }
             first
@@ -236,7 +234,7 @@ proptest! {
         let batch = rows_of(&sheet);
         let mut bytes = write(&batch, &sheet);
         runtime().block_on(async {
-            let footers = Footers::new(1 << 20);
+            let footers = Arc::new(Footers::new(1 << 20));
             // The footer as it was written, the pages not.
             let whole = stored(&bytes, sheet.rows, None).await;
             let footer = footers.footer(&whole).await.unwrap();
@@ -247,7 +245,7 @@ proptest! {
             }
             let damaged = stored(&bytes, sheet.rows, None).await;
             let rows = 0..sheet.rows as u64;
-            let _either = read(&damaged, &footers, &footer, &batch.schema(), &[rows]).await;
+            let _either = OpenFile::new(damaged, footers, footer).read(&batch.schema(), &[rows]).await;
         });
     }
 }
@@ -282,11 +280,12 @@ async fn what_we_write_is_read_here_and_structs_elsewhere() {
 async fn a_column_the_file_lacks_is_null_and_another_type_is_cast() {
     let (batch, sheet) = only("int32", 30);
     let reader = stored(&write(&batch, &sheet), sheet.rows, None).await;
-    let footers = Footers::default();
+    let footers = Arc::new(Footers::default());
     let footer = footers.footer(&reader).await.unwrap();
+    let file = OpenFile::new(reader.clone(), Arc::clone(&footers), Arc::clone(&footer));
     let fields = vec![Field::new("new", DataType::Utf8, true), Field::new("c0", DataType::Int64, true)];
     let wanted: SchemaRef = Arc::new(Schema::new_with_metadata(fields, HashMap::new()));
-    let read = read(&reader, &footers, &footer, &wanted, &[7..9, 20..21]).await.unwrap();
+    let read = file.read(&wanted, &[7..9, 20..21]).await.unwrap();
     assert_eq!((read.num_rows(), read.column(0).null_count()), (3, 3));
     assert_eq!(read.column(1).data_type(), &DataType::Int64);
 }
@@ -295,17 +294,18 @@ async fn a_column_the_file_lacks_is_null_and_another_type_is_cast() {
 async fn pages_that_are_kept_are_not_read_again() {
     let (batch, sheet) = only("text", 150);
     let reader = stored(&write(&batch, &sheet), sheet.rows, None).await;
-    let footers = Footers::default();
+    let footers = Arc::new(Footers::default());
     let footer = footers.footer(&reader).await.unwrap();
-    read(&reader, &footers, &footer, &batch.schema(), &[5..7]).await.unwrap();
+    let file = OpenFile::new(reader.clone(), Arc::clone(&footers), Arc::clone(&footer));
+    file.read(&batch.schema(), &[5..7]).await.unwrap();
     let counts = || (footers.page_counts().hits, footers.page_counts().misses);
     assert_eq!(counts(), (0, 1));
     // What was read once may never be wanted again.
-    read(&reader, &footers, &footer, &batch.schema(), &[8..9]).await.unwrap();
+    file.read(&batch.schema(), &[8..9]).await.unwrap();
     assert_eq!(counts(), (0, 2));
-    read(&reader, &footers, &footer, &batch.schema(), &[9..12]).await.unwrap();
+    file.read(&batch.schema(), &[9..12]).await.unwrap();
     assert_eq!(counts(), (1, 2));
-    let too_far = read(&reader, &footers, &footer, &batch.schema(), &[149..151]).await;
+    let too_far = file.read(&batch.schema(), &[149..151]).await;
     assert!(too_far.is_err());
 }
 
@@ -323,14 +323,15 @@ async fn a_bloom_filter_knows_every_value_and_few_others() {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let reader = stored(&bytes, sheet.rows, None).await;
-        let footers = Footers::default();
+        let footers = Arc::new(Footers::default());
         let footer = footers.footer(&reader).await.unwrap();
+        let file = OpenFile::new(reader.clone(), Arc::clone(&footers), Arc::clone(&footer));
         let read = reader.budget().read();
         let (mut present, mut absent) = (0, 0);
         for row in 0..sheet.rows {
             let value = ScalarValue::try_from_array(batch.column(0), row).unwrap();
             let Some(known) = OneOf::new("c0", &[value]) else { continue };
-            assert!(known.may_be_in(&reader, &footers, &footer, row / sheet.group_rows).await.unwrap());
+            assert!(known.may_be_in(&file, row / sheet.group_rows).await.unwrap());
             present += 1;
             let other = match kind {
                 "int32" => ScalarValue::Int32(Some(7 + row as i32)),
@@ -338,7 +339,7 @@ async fn a_bloom_filter_knows_every_value_and_few_others() {
                 _ => ScalarValue::Utf8(Some(format!("not there {row}"))),
             };
             let other = OneOf::new("c0", &[other]).unwrap();
-            absent += usize::from(!other.may_be_in(&reader, &footers, &footer, 0).await.unwrap());
+            absent += usize::from(!other.may_be_in(&file, 0).await.unwrap());
         }
         assert!(present > 100 && absent * 10 > present * 9, "{kind}: {absent} of {present}");
         assert_eq!(reader.budget().read(), read, "no row was scanned");
