@@ -13,9 +13,10 @@ use serde::Serialize;
 use super::{
     answer,
     api::{data_links, name_snapshot},
+    body,
     cache::CachePolicy,
     gate,
-    params::{BodyParams, Params, PathParams, query_string},
+    params::{Params, PathParams, query_string},
     problem::{Instead, Kind, Problem},
     published::{self, Published},
     state::AppState,
@@ -40,11 +41,11 @@ impl FromRequest<AppState> for Incoming {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, sent) = request.into_parts();
         let path = PathParams::from_request_parts(&mut parts, state).await?;
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
         let params = match method {
-            Method::POST => BodyParams::from_request(Request::from_parts(parts, body), state).await?.0,
+            Method::POST => body::params(Request::from_parts(parts, sent), state).await?,
             _ => Params::from_request_parts(&mut parts, state).await?,
         };
         Ok(Self { state: state.clone(), path, params, method, headers })

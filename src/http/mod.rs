@@ -7,6 +7,7 @@
 mod answer;
 mod api;
 mod background;
+mod body;
 mod cache;
 mod connection;
 mod deliver;

@@ -1,21 +1,13 @@
-//! Parameters of paths, queries and bodies. Whatever is not understood is refused in the house form, never ignored.
+//! Parameters by name, of paths and queries (`body`: of bodies). Whatever is not understood is refused in the house form, never ignored.
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
-    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
 };
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Number, Value};
-use std::time::Duration;
 
 use super::problem::{Instead, Kind, Problem};
 use crate::query::{filters, names};
-
-/// Longest request body.
-const LONGEST_BODY: usize = 1 << 20;
-/// Time a request body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The variables of a route's path, decoded.
 #[derive(Debug, Clone)]
@@ -68,61 +60,14 @@ impl Params {
             .map(|pairs| Self(pairs, Vec::new()))
     }
 
-    fn of_json(body: &[u8]) -> Result<Self, Problem> {
-        let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
-        let value: Value =
-            serde_json::from_slice(body).map_err(|error| invalid(format!("The body is no JSON: {error}.")))?;
-        match value {
-            Value::Object(object) => Self::of_object(object),
-            _ => Err(invalid("The body is JSON, but no object.".to_owned())),
-        }
-    }
-
     /// These names and values.
     pub(super) fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(pairs.into_iter().collect(), Vec::new())
     }
 
-    /// Parameters of a JSON object.
-    ///
-    /// # Errors
-    /// When one is neither text nor a number.
-    pub(super) fn of_object(object: Map<String, Value>) -> Result<Self, Problem> {
-        let invalid = |detail: String| Problem::new(Kind::InvalidBody, detail);
-        let (mut params, mut nulls) = (Vec::new(), Vec::new());
-        for (name, value) in object {
-            let text = match value {
-                Value::Null => {
-                    nulls.push(name);
-                    continue;
-                }
-                Value::String(text) => text,
-                Value::Number(number) => whole(&number).unwrap_or_else(|| number.to_string()),
-                Value::Bool(flag) => u8::from(flag).to_string(),
-                Value::Array(items) if name == "select" => {
-                    let item = |item: &Value| {
-                        item.as_str().map(|text| match text.strip_prefix('-') {
-                            Some(rest) => format!("-{}", names::quoted(rest)),
-                            None => names::quoted(text),
-                        })
-                    };
-                    let items: Option<Vec<String>> = items.iter().map(item).collect();
-                    items.ok_or_else(|| invalid("`select` is a list of column names.".to_owned()))?.join(",")
-                }
-                Value::Object(pins) if name == "snapshots" => {
-                    let pin = |(dataset, wanted): (String, Value)| match wanted {
-                        Value::String(day) => Some(format!("{dataset}={day}")),
-                        Value::Number(number) => Some(format!("{dataset}={number}")),
-                        _ => None,
-                    };
-                    let pins: Option<Vec<String>> = pins.into_iter().map(pin).collect();
-                    pins.ok_or_else(|| invalid("`snapshots` is an object of numbers or dates.".to_owned()))?.join(",")
-                }
-                _ => return Err(invalid(format!("`{name}` is text or a number."))),
-            };
-            params.push((name, text));
-        }
-        Ok(Self(params, nulls))
+    /// Those with a value, and the names that are null.
+    pub(super) fn with_nulls(given: Vec<(String, String)>, nulls: Vec<String>) -> Self {
+        Self(given, nulls)
     }
 
     /// Refuses what is not among `known`, and what is given twice.
@@ -243,70 +188,6 @@ fn unknown(name: &str, known: &[&str]) -> Problem {
     Problem::new(Kind::UnknownParameter, detail).instead(instead)
 }
 
-/// A whole number that is written as JSON may write it: `12.0`, `1e3`.
-fn whole(number: &Number) -> Option<String> {
-    let float =
-        number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 2_f64.powi(53))?;
-    Some((float as i64).to_string())
-}
-
-/// Parameters in the JSON body of a POST; the query string must then be empty.
-#[derive(Debug)]
-pub(super) struct BodyParams(pub(super) Params);
-
-impl<S: Send + Sync> FromRequest<S> for BodyParams {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        Params::of_json(&body_of(request).await?).map(Self)
-    }
-}
-
-/// The JSON object in the body of a POST; the query string must then be empty.
-#[derive(Debug)]
-pub(super) struct BodyObject(pub(super) Map<String, Value>);
-
-impl<S: Send + Sync> FromRequest<S> for BodyObject {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = body_of(request).await?;
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(object)) => Ok(Self(object)),
-            Ok(_) => Err(Problem::new(Kind::InvalidBody, "The body is JSON, but no object.")),
-            Err(error) => Err(Problem::new(Kind::InvalidBody, format!("The body is no JSON: {error}."))),
-        }
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json")
-}
-
-async fn body_of(request: Request) -> Result<Bytes, Problem> {
-    if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::new(Kind::InvalidBody, "A POST takes its parameters from the body alone."));
-    }
-    if !is_json(request.headers()) {
-        return Err(Problem::new(Kind::UnsupportedMediaType, "Send `Content-Type: application/json`."));
-    }
-    read(request.into_body()).await
-}
-
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Kind::PayloadTooLarge, format!("The body is longer than {LONGEST_BODY} bytes."));
-    if body.size_hint().lower() > LONGEST_BODY as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, LONGEST_BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(Problem::new(Kind::RequestTimeout, Kind::RequestTimeout.explanation())),
-    }
-}
-
 /// A query string of these parameters, `?` included; empty without any.
 pub(super) fn query_string<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
@@ -334,18 +215,5 @@ mod tests {
         let params = Params::of_pairs([("limit".into(), "9223372036854775807".into())]);
         assert_eq!(params.number("limit", 1).expect("a number"), Some(i64::MAX as u64));
         assert!(Params::of_pairs([("limit".into(), "0".into())]).number("limit", 1).is_err());
-    }
-
-    #[test]
-    fn a_body_has_the_names_of_the_query() {
-        let params = Params::of_json(br#"{"select":["a","b c","-d"],"limit":5,"where":null}"#).expect("parameters");
-        assert_eq!(params.get("select"), Some("a,\"b c\",-d"));
-        assert_eq!(params.get("limit"), Some("5"));
-        assert_eq!(params.get("where"), None);
-        assert!(params.only(&["select", "limit", "where"]).is_ok());
-        assert!(params.only(&["select", "limit"]).is_err());
-        let params = Params::of_json(br#"{"a":12.0,"b":1e3,"c":1.5,"d":1e300}"#).expect("parameters");
-        let all: Vec<_> = params.iter().map(|(_, value)| value).collect();
-        assert_eq!(all, ["12", "1000", "1.5", "1e+300"]);
     }
 }

@@ -281,11 +281,26 @@ async fn post_takes_the_same_names() {
         ("[]", "application/json", 400),
         (r#"{"limt":1}"#, "application/json", 400),
         (r#"{"limit":{}}"#, "application/json", 400),
+        (r#"{"limit":"5","select":["id"],"dry_run":true}"#, "application/json", 400),
+        (r#"{"where":5}"#, "application/json", 400),
+        (r#"{"snapshot":"1"}"#, "application/json", 400),
         ("limit=1", "application/x-www-form-urlencoded", 415),
     ] {
-        let (given, _) = problem(post(body, kind).await.unwrap()).await;
+        let (given, told) = problem(post(body, kind).await.unwrap()).await;
         assert_eq!(given, status, "{body}");
+        let hint = told["hint"].as_str().unwrap();
+        match hint.strip_prefix("curl -X POST ") {
+            Some(_) => assert!(hint.ends_with(r#"-d '{"limit": 10}'"#), "{hint}"),
+            // The same in an address is what was meant, or is told what would be.
+            None => {
+                let answered = shelf.get(hint).await;
+                assert!(answered.status() == 200 || body.contains("where"), "{body}: {hint}");
+            }
+        }
     }
+    let (_, told) = problem(post(r#"{"limit":"5","select":["id"]}"#, "application/json").await.unwrap()).await;
+    assert!(told["detail"].as_str().unwrap().ends_with(r#"write `"limit": 5`."#), "{told}");
+    assert_eq!(told["hint"], format!("{ROWS}?limit=5&select=id"));
     let large = format!("{{\"where\":\"{}\"}}", "x".repeat(1 << 20));
     let response = shelf.client.post(shelf.url(ROWS)).header("content-type", "application/json").body(large).send();
     assert_eq!(problem(response.await.unwrap()).await.0, 413);

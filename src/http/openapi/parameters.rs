@@ -139,11 +139,10 @@ pub(super) fn body_of_get(operations: &mut Map<String, Value>) {
     }
 }
 
-/// A parameter as a key of a JSON body: numbers may also be text, and lists need no commas.
+/// A parameter as a key of a JSON body: numbers are numbers, flags may be true or false, and lists need no commas.
 fn in_body(name: &str, schema: Value, description: Option<&Value>) -> Value {
     let mut every = match schema.get("type").and_then(Value::as_str) {
-        Some("integer") if schema.get("enum").is_some() => vec![json!({"enum": [0, 1, "0", "1", false, true]})],
-        Some("integer") => vec![schema, json!({"type": "string", "pattern": "^[0-9]+$"})],
+        Some("integer") if schema.get("enum").is_some() => vec![json!({"enum": [0, 1, false, true]})],
         _ => vec![schema],
     };
     match name {

@@ -7,7 +7,7 @@ pub(in crate::http) mod order;
 mod record;
 
 use axum::{
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
@@ -17,11 +17,12 @@ use crate::{
     catalog::extract::{Extract, ExtractEvent, ExtractId, ExtractOrder, ExtractState},
     http::{
         api::described::ExtractBody,
+        body,
         cache::CachePolicy,
         extracts,
         file::{self, ServedFile},
         limits::Asker,
-        params::{BodyObject, Params, PathParams},
+        params::{Params, PathParams},
         problem::{Kind, Problem},
         state::AppState,
     },
@@ -54,8 +55,9 @@ const ASK_AGAIN: u64 = 2;
 pub(in crate::http) async fn post(
     State(state): State<AppState>,
     asker: Asker,
-    BodyObject(body): BodyObject,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let body = body::object(request, &state).await?;
     let example = || {
         let body = r#"{"dataset": "…", "table": "…", "where": "…"}"#;
         format!("curl -X POST {} -H 'Content-Type: application/json' -d '{body}'", state.url("/v1/extracts"))
@@ -64,7 +66,7 @@ pub(in crate::http) async fn post(
     order::pass(&state, &order)?;
     let extract = match extracts::find(&state, &id).await? {
         Some(extract) if extract.is_pending() || has_files(&state, &extract) => extract,
-        known => request(&state, asker, &id, order, known.map_or(0, |known| known.number)).await?,
+        known => ask(&state, asker, &id, order, known.map_or(0, |known| known.number)).await?,
     };
     // What is asked for is never held against what the client has.
     let mut response = detail(&state, &extract, &HeaderMap::new()).await?;
@@ -185,7 +187,7 @@ async fn found(state: &AppState, id: &str) -> Result<Extract, Problem> {
 }
 
 /// Writes down what is asked for, unless too much is waiting.
-async fn request(
+async fn ask(
     state: &AppState,
     asker: Asker,
     id: &ExtractId,

@@ -20,6 +20,7 @@ use crate::{
                 names::{self, Named, Pins},
             },
         },
+        body,
         gate::{self, Access},
         params::Params,
         problem::{Kind, Problem},
@@ -137,7 +138,7 @@ async fn find(state: &AppState, query: &str, pins: &Pins) -> Result<(Query, Name
 }
 
 async fn of_sql(state: &AppState, body: Map<String, Value>) -> Result<ExtractOrder, Problem> {
-    let params = Params::of_object(body)?;
+    let params = body::of_object(body)?;
     params.only(&["query", "snapshots"])?;
     let text = params.get("query").unwrap_or_default();
     let docs = || state.url("/docs#sql");
@@ -166,7 +167,7 @@ async fn of_sql(state: &AppState, body: Map<String, Value>) -> Result<ExtractOrd
 }
 
 async fn of_rows(state: &AppState, body: Map<String, Value>) -> Result<ExtractOrder, Problem> {
-    let params = Params::of_object(body)?;
+    let params = body::of_object(body)?;
     let missing = |name: &str| {
         let detail = format!(
             "`{name}` is missing: an extract is of a `query`, or of a `dataset` and `table` with the parameters of rows."

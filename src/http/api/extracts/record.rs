@@ -12,7 +12,7 @@ use crate::{
         Redistribution,
         extract::{Extract, ExtractFile, ExtractLicense, ExtractOrder, ExtractProgress, ExtractRequest, ExtractState},
     },
-    http::{answer, api::link, cache::CachePolicy, problem::Problem, state::AppState},
+    http::{answer, api::link, body, cache::CachePolicy, problem::Problem, state::AppState},
     store::Agenda,
 };
 
@@ -157,19 +157,19 @@ pub(super) fn named(snapshots: &BTreeMap<String, u64>) -> String {
 
 /// The command that asks for it, with the snapshots it had.
 pub(super) fn redo(state: &AppState, order: &ExtractOrder) -> String {
-    let body = match &order.request {
+    let sent = match &order.request {
         ExtractRequest::Sql { query } => serde_json::json!({"query": query, "snapshots": order.snapshots}),
         ExtractRequest::Rows { dataset, table, parameters } => {
-            let mut body = serde_json::json!({"dataset": dataset, "table": table});
-            if let Some(body) = body.as_object_mut() {
-                body.extend(order.snapshots.get(dataset).map(|number| ("snapshot".to_owned(), (*number).into())));
-                body.extend(parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())));
+            let mut sent = serde_json::json!({"dataset": dataset, "table": table});
+            if let Some(sent) = sent.as_object_mut() {
+                sent.extend(order.snapshots.get(dataset).map(|number| ("snapshot".to_owned(), (*number).into())));
+                sent.extend(parameters.iter().map(|(name, value)| (name.clone(), body::value_of(name, value))));
             }
-            body
+            sent
         }
     };
-    let body = body.to_string().replace('\'', r"'\''");
-    format!("curl -X POST {} -H 'Content-Type: application/json' -d '{body}'", state.url("/v1/extracts"))
+    let sent = sent.to_string().replace('\'', r"'\''");
+    format!("curl -X POST {} -H 'Content-Type: application/json' -d '{sent}'", state.url("/v1/extracts"))
 }
 
 fn citation(extract: &Extract, made: DateTime<Utc>, url: &str) -> String {
