@@ -9,6 +9,7 @@ mod api;
 mod background;
 mod body;
 mod cache;
+mod collected;
 mod connection;
 mod deliver;
 mod etag;

@@ -92,6 +92,8 @@ kinds! {
         "The dataset's own page lists its tables.";
     SnapshotNotFound "snapshot-not-found" NOT_FOUND "There is no such snapshot"
         "`/v1/datasets/{dataset}/snapshots` lists those there are. `snapshot` takes a number, or a UTC date (2026-11-21) for the newest of that day.";
+    SnapshotCollected "snapshot-collected" GONE "This snapshot is no longer kept"
+        "Files of older snapshots are kept as long as the dataset's `retention` says; their manifests stay, and say what they were. Leave `snapshot` out for the current one.";
     FileNotFound "file-not-found" NOT_FOUND "There is no such file"
         "`/v1/datasets/{dataset}/tables/{table}/files` lists the files of a snapshot with their addresses.";
     NotSearchable "not-searchable" NOT_FOUND "This table has no full-text search"

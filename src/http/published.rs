@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::{
-    gate,
+    collected, gate,
     problem::{Kind, Problem},
     state::AppState,
 };
 use crate::{
-    catalog::{DatasetId, Manifest, TableSnapshot, rejects},
+    catalog::{DataFile, DatasetId, Manifest, TableSnapshot, rejects},
     query::{
         names,
         table::{Rows, Table, TableSource},
@@ -79,6 +79,10 @@ pub(super) async fn snapshot_by(
             Some(manifest) => Ok(Published { manifest, pinned: true }),
             None => {
                 let newest = state.store.head(&id).await?.map_or(0, |head| head.snapshot);
+                // Numbers have no gaps: what is below the newest one was there.
+                if (1..newest).contains(&number) {
+                    return Err(collected::gone(state, &id, number, None, newest));
+                }
                 let detail = format!("`{id}` has no snapshot {number}; the newest is {newest}.");
                 Err(Problem::new(Kind::SnapshotNotFound, detail).hint(list()))
             }
@@ -140,6 +144,17 @@ impl Published {
         }
     }
 
+    /// The files of a table.
+    ///
+    /// # Errors
+    /// When the store does not give the list of them; 410 when the snapshot is no longer kept.
+    pub(super) async fn files(&self, state: &AppState, table: &TableSnapshot) -> Result<Arc<Vec<DataFile>>, Problem> {
+        match state.store.files(&self.manifest, table).await {
+            Ok(files) => Ok(files),
+            Err(error) => Err(collected::or_gone(state, &self.manifest, error.into()).await),
+        }
+    }
+
     /// A table's rows, or its rejects, ready to be read; worked out once per snapshot.
     ///
     /// # Errors
@@ -155,13 +170,16 @@ impl Published {
         let table = match (known, rows) {
             (Some(known), _) => known,
             (None, Rows::Published) => {
-                let files = state.store.files(manifest, table).await?;
+                let files = self.files(state, table).await?;
                 let prepared = Arc::new(Table::new(files, Arc::new(table.schema.clone())));
                 state.tables.insert(&manifest.dataset, manifest.snapshot, &table.name, rows, &prepared);
                 prepared
             }
             (None, Rows::Rejected) => {
-                let files = state.store.reject_files(manifest, table).await?;
+                let files = match state.store.reject_files(manifest, table).await {
+                    Ok(files) => files,
+                    Err(error) => return Err(collected::or_gone(state, manifest, error.into()).await),
+                };
                 let prepared = Arc::new(Table::new(files, Arc::new(rejects::schema())));
                 state.tables.insert(&manifest.dataset, manifest.snapshot, &table.name, rows, &prepared);
                 prepared

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     api::{data_links, name_snapshot},
     cache::CachePolicy,
+    collected,
     deliver::Validity,
     etag::ETag,
     gate,
@@ -87,6 +88,16 @@ impl Subject {
         let mut response = validity.not_modified(request)?;
         name_snapshot(&mut response, &self.published.manifest);
         Some(response)
+    }
+
+    /// A failure to read it, or 410 with the same request over the current snapshot when this one is no longer kept.
+    pub(super) async fn or_gone(&self, request: &Incoming, problem: Problem) -> Problem {
+        let problem = collected::or_gone(&request.state, &self.published.manifest, problem).await;
+        if problem.kind() != Kind::SnapshotCollected {
+            return problem;
+        }
+        let current = request.params.clone().without(|name| ["snapshot", "cursor"].contains(&name));
+        problem.hint(format!("{}{}", self.here(&request.state), query_string(current.iter())))
     }
 
     /// These columns of the table as an answer shows them.

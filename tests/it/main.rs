@@ -4,6 +4,7 @@
 mod api_changes;
 mod api_choices;
 mod api_coach;
+mod api_collected;
 mod api_extracts;
 mod api_files;
 mod api_http;

@@ -16,6 +16,7 @@ use crate::{
     catalog::{DataFile, DatasetId, License, Manifest, TableId, TableSnapshot},
     http::{
         cache::CachePolicy,
+        collected,
         file::{self, ServedFile},
         gate,
         params::PathParams,
@@ -50,6 +51,7 @@ pub(in crate::http) struct Located {
         (status = 206, description = "The range", body = [u8], content_type = "application/vnd.apache.parquet"),
         (status = 304, description = "The client has it"),
         (status = 404, description = "No such file"),
+        (status = 410, description = "Its snapshot is no longer kept"),
         (status = 412, description = "It is another file"),
         (status = 416, description = "The range lies outside"),
         (status = 451, description = "The license allows no public copy")
@@ -140,10 +142,14 @@ async fn find(
     if fresh == 0 {
         return Ok(None);
     }
-    let files = state.store.files(manifest, table).await?;
+    let files = match state.store.files(manifest, table).await {
+        Ok(files) => files,
+        Err(error) => return Err(collected::or_gone(state, manifest, error.into()).await),
+    };
     let Some(found) = files.iter().find(|known| known.name() == file) else { return Ok(None) };
     let Some(object) = state.store.object(&found.key).await? else {
-        return Err(Problem::internal(format!("{} is in a manifest and not in the store", found.key)));
+        let lost = Problem::internal(format!("{} is in a manifest and not in the store", found.key));
+        return Err(collected::or_gone(state, manifest, lost).await);
     };
     Ok(Some(Arc::new(Located {
         file: found.clone(),

@@ -70,7 +70,7 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
     let state = &request.state;
     let manifest = &published.manifest;
     let table = published.data_table(state, request.path.get("table"))?;
-    let files = state.store.files(manifest, table).await?;
+    let files = published.files(state, table).await?;
     let entry = |file: &DataFile| entry(state, &manifest.dataset, &table.name, file);
     let (mut added, mut removed) = (None, None);
     if let Some(since) = since {
@@ -83,7 +83,7 @@ pub(in crate::http) async fn list(request: Incoming) -> Result<Response, Problem
         let before = match old.manifest.table(&table.name) {
             Some(table) => {
                 gate::pass(state, &old.manifest, table)?;
-                state.store.files(&old.manifest, table).await?
+                old.files(state, table).await?
             }
             None => std::sync::Arc::default(),
         };

@@ -60,6 +60,13 @@ pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem
 
 /// Answers a slice of a table or of its rejects.
 pub(super) async fn answer(request: &Incoming, subject: &Subject) -> Result<Response, Problem> {
+    match slice(request, subject).await {
+        Err(problem) => Err(subject.or_gone(request, problem).await),
+        answered => answered,
+    }
+}
+
+async fn slice(request: &Incoming, subject: &Subject) -> Result<Response, Problem> {
     let schema = &subject.source.table.schema;
     let address = subject.address();
     let read = |params: &Params| asked::read(params, &address, schema, &request.headers);

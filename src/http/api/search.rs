@@ -63,22 +63,38 @@ const REFUSED: [(&str, &str); 5] = [
 )]
 pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem> {
     let subject = request.subject("search", Rows::Published).await?;
+    match answer(&request, &subject).await {
+        Err(problem) => Err(subject.or_gone(&request, problem).await),
+        answered => answered,
+    }
+}
+
+/// The same, with the parameters as JSON.
+#[utoipa::path(
+    post, path = "/v1/datasets/{dataset}/tables/{table}/search", tag = "rows",
+    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
+)]
+pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
+    get(request).await
+}
+
+async fn answer(request: &Incoming, subject: &Subject) -> Result<Response, Problem> {
     let schema = &subject.source.table.schema;
     let searched = declared(schema);
     if searched.is_empty() {
-        return Err(not_searchable(&request, &subject));
+        return Err(not_searchable(request, subject));
     }
-    let read = |params: &Params| read(&request, params, schema, &searched);
+    let read = |params: &Params| read(request, params, schema, &searched);
     let (question, asked) =
-        read(&request.params).map_err(|problem| hint(&request, &subject, problem, |meant| read(meant).is_ok()))?;
+        read(&request.params).map_err(|problem| hint(request, subject, problem, |meant| read(meant).is_ok()))?;
     let q = request.params.get("q").unwrap_or_default();
     let offset = asked.slice.offset.to_string();
-    let validity = subject.validity(&request, &asked.query([("q", q), ("offset", offset.as_str())]));
-    if let Some(response) = subject.not_modified(&request, &validity) {
+    let validity = subject.validity(request, &asked.query([("q", q), ("offset", offset.as_str())]));
+    if let Some(response) = subject.not_modified(request, &validity) {
         return Ok(response);
     }
     let again = format!("{}{}", subject.here(&request.state), query_string(request.params.iter()));
-    let index = match search_index::of(&request.state, &subject, &again).await? {
+    let index = match search_index::of(&request.state, subject, &again).await? {
         Index::Ready(index) => index,
         Index::NotYet(standing) => {
             let mut response = standing.into_response();
@@ -96,22 +112,13 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
         limit: asked.limit.map(|limit| if asked.format == Format::Json { limit + 1 } else { limit }),
         count: asked.count != "none",
     };
-    let failed = |problem: Problem| hint(&request, &subject, problem, |meant| read(meant).is_ok());
+    let failed = |problem: Problem| hint(request, subject, problem, |meant| read(meant).is_ok());
     let batches = search(subject.source.clone(), index, wanted, Arc::clone(&found)).map_err(|e| failed(e.into()))?;
-    let delivery = plan(&request, &subject, &asked, found);
-    let coach = coach_search(&request, &subject, &asked, identifying(&subject));
-    let mut response = deliver_with(&request, &validity, delivery, batches, Some(coach)).await.map_err(failed)?;
+    let delivery = plan(request, subject, &asked, found);
+    let coach = coach_search(request, subject, &asked, identifying(subject));
+    let mut response = deliver_with(request, &validity, delivery, batches, Some(coach)).await.map_err(failed)?;
     subject.describe(&mut response, &request.state);
     Ok(response)
-}
-
-/// The same, with the parameters as JSON.
-#[utoipa::path(
-    post, path = "/v1/datasets/{dataset}/tables/{table}/search", tag = "rows",
-    params(("dataset" = String, Path, description = "Dataset"), ("table" = String, Path, description = "Table"))
-)]
-pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
-    get(request).await
 }
 
 /// Checks every parameter.

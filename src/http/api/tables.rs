@@ -82,7 +82,7 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
     let table = published.table(state, request.path.get("table"))?;
     let license = manifest.license_of(table);
     let access = gate::access(state, license);
-    let files = state.store.files(manifest, table).await?;
+    let files = published.files(state, table).await?;
     let found = match access {
         Access::Open => statistics::of(state, &published, table, state.settings.derived.patience).await?,
         Access::MetadataOnly => Found::withheld(),

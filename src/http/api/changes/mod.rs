@@ -84,7 +84,11 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
         return files_only(&request, &subject, &changes, (from, to)).map_err(|problem| problem.or_hint(files));
     }
     let here = || format!("{}?from={from}&to={to}&limit=10", subject.here(&request.state));
-    answer(&request, &subject, changes, (from, to)).await.map_err(|problem| match problem.kind() {
+    let problem = match answer(&request, &subject, changes, (from, to)).await {
+        Ok(response) => return Ok(response),
+        Err(problem) => range::or_gone(&request, &subject, from, problem).await,
+    };
+    Err(match problem.kind() {
         Kind::TooMuchToScan => problem.hint(files()),
         _ => problem.or_hint(here),
     })

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     catalog::{DatasetId, Manifest},
     http::{
-        gate,
+        collected, gate,
         incoming::Incoming,
         problem::{Kind, Problem},
         published::{self, Published},
@@ -93,7 +93,10 @@ async fn table_in(request: &Incoming, id: &DatasetId, number: u64, table: &str) 
     let Some(table) = manifest.table(table) else { return Ok(None) };
     gate::pass(state, &manifest, table)?;
     Ok(Some(State {
-        files: state.store.files(&manifest, table).await?,
+        files: match state.store.files(&manifest, table).await {
+            Ok(files) => files,
+            Err(error) => return Err(collected::or_gone(state, &manifest, error.into()).await),
+        },
         schema: table.schema.clone(),
         primary_key: table.primary_key.clone(),
         sort_key: table.sort_key.clone(),
@@ -111,4 +114,19 @@ async fn subject(request: &Incoming, to: Published, table: &str, steps: &[Step])
     source.table = Arc::new(Table::new(Arc::new(files), Arc::new(changes::schema(&table.schema))));
     let license = to.manifest.license_of(&table).clone();
     Ok(Subject { published: to, table: table.name, what: "changes", rows: Rows::Published, license, source })
+}
+
+/// A failure to read, or 410 when one of the snapshots is no longer kept.
+pub(super) async fn or_gone(request: &Incoming, subject: &Subject, from: u64, mut problem: Problem) -> Problem {
+    let state = &request.state;
+    let Ok(id) = subject.published.manifest.dataset.parse::<DatasetId>() else { return problem };
+    for number in from.max(1)..=subject.published.manifest.snapshot {
+        if !collected::may_be(&problem) {
+            break;
+        }
+        if let Ok(Some(manifest)) = state.store.manifest(&id, number).await {
+            problem = collected::or_gone(state, &manifest, problem).await;
+        }
+    }
+    problem
 }

@@ -19,6 +19,7 @@ use crate::{
     config::SqlCaps,
     http::{
         cache::CachePolicy,
+        collected,
         deliver::{Delivery, Validity, deliver, deliver_with},
         etag::ETag,
         gate,
@@ -75,7 +76,10 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
         named.describe(&mut response);
         return Ok(response);
     }
-    let mut response = run(&request, asked, &query, &named, &validity).await.map_err(meant)?;
+    let mut response = match run(&request, asked, &query, &named, &validity).await {
+        Ok(response) => response,
+        Err(problem) => return Err(or_gone(&request, &named, meant(problem)).await),
+    };
     named.describe(&mut response);
     for (published, license, table) in &named.read {
         let described = request.state.url(&format!("/v1/datasets/{}/tables/{table}", published.manifest.dataset));
@@ -88,6 +92,18 @@ pub(in crate::http) async fn get(request: Incoming) -> Result<Response, Problem>
 #[utoipa::path(post, path = "/v1/sql", tag = "rows")]
 pub(in crate::http) async fn post(request: Incoming) -> Result<Response, Problem> {
     get(request).await
+}
+
+/// A failure to read, or 410 with the same query over the current snapshots when one that it names is no longer kept.
+async fn or_gone(request: &Incoming, named: &Named, mut problem: Problem) -> Problem {
+    for (published, ..) in &named.read {
+        problem = collected::or_gone(&request.state, &published.manifest, problem).await;
+    }
+    if problem.kind() != Kind::SnapshotCollected {
+        return problem;
+    }
+    let current = request.params.clone().without(|name| name == "snapshots");
+    problem.hint(format!("{}{}", request.state.url("/v1/sql"), query_string(current.iter())))
 }
 
 /// What was asked for, checked as far as it can be without the store.
