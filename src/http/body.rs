@@ -246,23 +246,23 @@ mod tests {
 
     use super::*;
 
-    fn params(body: Value) -> Result<Params, Problem> {
+    fn params(body: &Value) -> Result<Params, Problem> {
         of_object(body.as_object().expect("an object").clone())
     }
 
     #[test]
     fn a_body_has_the_names_of_the_query() {
-        let given = params(json!({"select": ["a", "b c", "-d"], "limit": 5, "where": null})).expect("parameters");
+        let given = params(&json!({"select": ["a", "b c", "-d"], "limit": 5, "where": null})).expect("parameters");
         assert_eq!(given.get("select"), Some("a,\"b c\",-d"));
         assert_eq!(given.get("limit"), Some("5"));
         assert_eq!(given.get("where"), None);
         assert!(given.only(&["select", "limit", "where"]).is_ok());
         assert!(given.only(&["select", "limit"]).is_err());
         let body = r#"{"limit": 12.0, "offset": 1e3, "a__gt": 1.5, "b__lt": 1e300, "dry_run": true, "snapshot": "2026-11-21"}"#;
-        let given = params(serde_json::from_str(body).expect("JSON")).expect("parameters");
+        let given = params(&serde_json::from_str(body).expect("JSON")).expect("parameters");
         let all: Vec<_> = given.iter().map(|(_, value)| value).collect();
         assert_eq!(all, ["12", "1000", "1.5", "1e+300", "1", "2026-11-21"]);
-        let pins = params(json!({"snapshots": {"imdb": 7, "geonames": "2026-11-21"}})).expect("parameters");
+        let pins = params(&json!({"snapshots": {"imdb": 7, "geonames": "2026-11-21"}})).expect("parameters");
         assert_eq!(pins.get("snapshots"), Some("imdb=7,geonames=2026-11-21"));
     }
 
@@ -297,7 +297,7 @@ mod tests {
                 "`year__gt` is the object `{}` in the body; it takes text, a number, or true or false.",
             ),
         ] {
-            let problem = params(body.clone()).expect_err("another type");
+            let problem = params(&body).expect_err("another type");
             assert_eq!(problem.detail(), said, "{body}");
             assert_eq!(problem.kind(), Kind::InvalidBody);
         }
