@@ -3,7 +3,7 @@
 //! The sort is DataFusion's; what it compares are our keys as bytes, so that the order is the same as that of
 //! [`top`](super::top).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{AsArray, BinaryBuilder, RecordBatch},
@@ -12,14 +12,8 @@ use arrow::{
 };
 use datafusion::{
     error::DataFusionError,
-    execution::TaskContext,
     physical_expr::{LexOrdering, PhysicalSortExpr, expressions::Column},
-    physical_plan::{
-        SendableRecordBatchStream,
-        sorts::sort::SortExec,
-        stream::RecordBatchStreamAdapter,
-        streaming::{PartitionStream, StreamingTableExec},
-    },
+    physical_plan::{SendableRecordBatchStream, sorts::sort::SortExec, stream::RecordBatchStreamAdapter},
 };
 use futures::stream;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -27,25 +21,28 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     QueryError, Slice,
     batches::Batches,
-    engine::Engine,
+    engine::{Engine, Once, Turn},
     order::{Keys, Order},
     scan::Scan,
     table::TableSource,
 };
 use crate::config::SqlCaps;
 
+/// Rows up to which an order is better sought, by key columns and statistics, than sorted.
+pub const SOUGHT: u64 = 20_000;
 /// Memory of one sort.
 const MEMORY: u64 = 96 << 20;
 /// Batches read ahead of the sort.
 const AHEAD: usize = 2;
 
 /// The rows of a slice in an order, as they are asked for; the slice's offset and limit count rows of the order. The scan
-/// begins at once, the sort with it.
+/// begins at once, the sort with it, and keeps the turn until it ends.
 ///
 /// # Errors
 /// When a column has no order, or there is no place to spill.
 pub fn sorted(
     engine: &Engine,
+    turn: Turn,
     spill: u64,
     source: TableSource,
     slice: Slice,
@@ -53,7 +50,7 @@ pub fn sorted(
 ) -> Result<Batches, QueryError> {
     let caps =
         SqlCaps { time: source.caps.stream_time, memory: MEMORY, spill, bytes: source.caps.bytes, rows: u64::MAX };
-    let work = engine.begin(&caps);
+    let work = engine.begin(&caps).with_turn(turn);
     let budget = work.budget().clone();
     let shown = slice.columns.len();
     let output = Arc::new(source.table.arrow.project(&slice.columns)?);
@@ -66,15 +63,11 @@ pub fn sorted(
     let key = Arc::new(Field::new("key", DataType::Binary, false));
     let fields: Vec<_> = (0..shown).map(|at| renamed(&output, at)).chain([key]).collect();
     let schema = Arc::new(Schema::new(fields));
-    let input =
-        Input { schema: Arc::clone(&schema), rows: std::sync::Mutex::new(Some(read(scan, keys, shown, &schema))) };
-    let failed = QueryError::Engine;
-    let input: Arc<dyn PartitionStream> = Arc::new(input);
-    let input = StreamingTableExec::try_new(Arc::clone(&schema), vec![input], None, [], false, None).map_err(failed)?;
+    let input = Once::plan(read(scan, keys, shown, &schema)).map_err(QueryError::Engine)?;
     let options = SortOptions { descending: false, nulls_first: false };
     let by = PhysicalSortExpr::new(Arc::new(Column::new("key", shown)), options);
     let by = LexOrdering::new([by]).ok_or_else(|| QueryError::Broken("an order without columns".to_owned()))?;
-    let running = work.run_planned(Arc::new(SortExec::new(by, Arc::new(input))))?;
+    let running = work.run_planned(Arc::new(SortExec::new(by, input)))?;
 
     let schema = Arc::clone(&output);
     let stream = stream::try_unfold((running, offset, limit), move |(mut running, mut skip, mut left)| {
@@ -105,12 +98,10 @@ fn renamed(schema: &SchemaRef, at: usize) -> Arc<Field> {
     Arc::new(field.clone().with_name(format!("c{at}")))
 }
 
-type Rows = mpsc::Receiver<Result<RecordBatch, DataFusionError>>;
-
 /// Reads rows on threads made for blocking, until nobody wants them; each with its key.
-fn read(mut scan: Scan, keys: Keys, shown: usize, schema: &SchemaRef) -> Rows {
-    let (send, rows) = mpsc::channel(AHEAD);
-    let (schema, runtime) = (Arc::clone(schema), Handle::current());
+fn read(mut scan: Scan, keys: Keys, shown: usize, schema: &SchemaRef) -> SendableRecordBatchStream {
+    let (send, mut rows) = mpsc::channel(AHEAD);
+    let (given, schema, runtime) = (Arc::clone(schema), Arc::clone(schema), Handle::current());
     let inside = runtime.clone();
     runtime.spawn_blocking(move || {
         inside.block_on(async move {
@@ -128,7 +119,7 @@ fn read(mut scan: Scan, keys: Keys, shown: usize, schema: &SchemaRef) -> Rows {
             }
         });
     });
-    rows
+    Box::pin(RecordBatchStreamAdapter::new(given, stream::poll_fn(move |context| rows.poll_recv(context))))
 }
 
 /// A batch's first columns, and one of bytes that compare as the order says, row numbers included.
@@ -146,32 +137,4 @@ fn keyed(batch: &RecordBatch, keys: &Keys, shown: usize, schema: &SchemaRef) -> 
     }
     let columns = columns.iter().take(shown).cloned();
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.chain([Arc::new(bytes.finish()) as _]).collect())?)
-}
-
-/// What is sorted, given out once.
-struct Input {
-    schema: SchemaRef,
-    rows: std::sync::Mutex<Option<Rows>>,
-}
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Input").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
-
-impl PartitionStream for Input {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let stream = stream::unfold(rows, |rows| async move {
-            let mut rows = rows?;
-            let next = rows.recv().await?;
-            Some((next, Some(rows)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
-    }
 }

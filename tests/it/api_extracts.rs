@@ -499,6 +499,10 @@ async fn an_order_and_a_sample_hold_in_files_too() {
     let wanted = json!({"dataset": "films", "table": "titles", "select": "id", "order_by": "-id", "limit": 200});
     let done = until(&shelf, &ask(&shelf, &wanted).await, &["done", "failed"]).await;
     assert_eq!(ids(&rows(&shelf, &done).await), (50..250).rev().collect::<Vec<i64>>());
+    // Without a limit everything is sorted.
+    let wanted = json!({"dataset": "films", "table": "titles", "select": "id", "order_by": "-id", "where": "id < 240", "offset": 9});
+    let done = until(&shelf, &ask(&shelf, &wanted).await, &["done", "failed"]).await;
+    assert_eq!(ids(&rows(&shelf, &done).await), (0..231).rev().collect::<Vec<i64>>());
     let wanted = json!({"dataset": "films", "table": "titles", "select": "id", "sample": 20, "seed": 7});
     let done = until(&shelf, &ask(&shelf, &wanted).await, &["done", "failed"]).await;
     let answer = shelf.json("/v1/datasets/films/tables/titles/rows?select=id&sample=20&seed=7").await;

@@ -14,11 +14,12 @@ use crate::{
             coach::coach,
             described::{RowsBody, RowsQuery, RowsRefused},
             paging::Pages,
+            sql,
         },
         cache::CachePolicy,
         deliver::{Delivery, Validity, deliver_with},
         incoming::Incoming,
-        params::Params,
+        params::{Params, query_string},
         problem::{Kind, Problem},
         subject::Subject,
     },
@@ -31,13 +32,10 @@ use crate::{
         encode::{Format, json},
         found::{self, Choice},
         scan::Scan,
-        sorted,
+        sorted::{self, SOUGHT},
         table::Rows,
     },
 };
-
-/// Rows of an order that are sought one by one; for more, everything is sorted.
-const SOUGHT: u64 = 20_000;
 
 /// A slice of a table.
 #[utoipa::path(
@@ -94,7 +92,7 @@ async fn slice(request: &Incoming, subject: &Subject) -> Result<Response, Proble
     }
     let counted = count(request, subject, &asked).await?;
     let coach = coach(request, subject, &asked, counted.map_or(0, |(_, scanned)| scanned));
-    let (delivery, batches) = plan(request, subject, asked, counted, seed)?;
+    let (delivery, batches) = plan(request, subject, asked, counted, seed).await?;
     let mut response = deliver_with(request, &validity, delivery, batches, Some(coach))
         .await
         .map_err(|problem| subject.hint(request, problem, |_| false))?;
@@ -202,7 +200,7 @@ async fn count(request: &Incoming, subject: &Subject, asked: &Asked) -> Result<O
 }
 
 /// Which rows come, and how they are shown.
-fn plan(
+async fn plan(
     request: &Incoming,
     subject: &Subject,
     asked: Asked,
@@ -238,7 +236,11 @@ fn plan(
         {
             slice.limit = limit;
             let spill = request.state.settings.sql.anonymous.spill;
-            (sorted::sorted(&request.state.engine, spill, source, slice, &order)?, None)
+            let turn = sql::turn_behind(&request.state, || {
+                format!("{}{}", subject.here(&request.state), query_string(request.params.iter()))
+            })
+            .await?;
+            (sorted::sorted(&request.state.engine, turn, spill, source, slice, &order)?, None)
         }
         (None, Some(order)) => {
             let choice = Choice::Ordered { order, after: cursor.map(|cursor| cursor.row) };

@@ -18,6 +18,7 @@
 
 pub mod cost;
 mod memory;
+mod once;
 pub mod output;
 mod queue;
 mod reader;
@@ -39,6 +40,7 @@ use datafusion::{
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
+pub(super) use self::once::Once;
 use self::{memory::Pool, queue::Queue, watch::Watch};
 pub use self::{queue::Turn, running::Running, table::EngineTable};
 use super::{QueryError, budget::Budget, table::TableSource};
@@ -101,6 +103,16 @@ impl Engine {
     /// Waits for a turn among the queries of clients, for as long as `patience`; `None` when there are too many.
     pub async fn turn(&self, patience: Duration) -> Option<Turn> {
         self.queue.turn(patience).await
+    }
+
+    /// Waits for a turn of work behind the answers, such as an extract, for as long as it takes. Whoever has one waits for no
+    /// other.
+    ///
+    /// # Errors
+    /// Only while the engine is being dropped.
+    pub async fn turn_behind(&self) -> Result<Turn, QueryError> {
+        let turn = self.queue.turn_behind().await;
+        turn.ok_or_else(|| QueryError::Cut("the engine is shutting down".to_owned()))
     }
 
     /// Begins one query under these caps.

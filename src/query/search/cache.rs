@@ -54,8 +54,10 @@ pub enum Kept {
 pub struct Indexes {
     folder: PathBuf,
     most: u64,
-    open: Mutex<HashMap<DerivedFrom, Entry>>,
+    open: Arc<Open>,
 }
+
+type Open = Mutex<HashMap<DerivedFrom, Entry>>;
 
 #[derive(Debug)]
 struct Entry {
@@ -67,11 +69,11 @@ struct Entry {
 impl Indexes {
     /// Over a folder, which is made when it is needed, and about so many bytes in it.
     pub fn new(folder: PathBuf, most: u64) -> Self {
-        Self { folder, most, open: Mutex::default() }
+        Self { folder, most, open: Arc::default() }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<DerivedFrom, Entry>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.open)
     }
 
     /// Where the index of a table of a snapshot is.
@@ -116,11 +118,18 @@ impl Indexes {
         if whole.is_dir() {
             // Left by an earlier run, perhaps by one that a power cut ended.
             let path = whole.clone();
-            if let Ok(Ok(index)) = tokio::task::spawn_blocking(move || open(&path, columns, true)).await {
-                self.insert(of, &folder.build, index);
+            let opened = blocking(move || {
+                let opened = open(&path, columns, true);
+                // Another process that shares the folder may have removed it as well.
+                if opened.is_err() && path.is_dir() {
+                    fs::remove_dir_all(&path).map_err(broken)?;
+                }
+                Ok(opened.ok())
+            });
+            if let Some(index) = opened.await? {
+                self.insert(of, &folder.build, index).await;
                 return Ok(true);
             }
-            fs::remove_dir_all(&whole).map_err(broken)?;
         }
         let unfinished = self.unfinished()?;
         let fetched = source.store.get_derived_folder(of, THING, folder, unfinished.path()).await;
@@ -173,7 +182,7 @@ impl Indexes {
         columns: usize,
     ) -> Result<(), QueryError> {
         let whole = self.folder.join(build);
-        let index = tokio::task::spawn_blocking(move || {
+        let index = blocking(move || {
             let from = unfinished.keep();
             match fs::rename(&from, &whole) {
                 Ok(()) => {}
@@ -183,15 +192,16 @@ impl Indexes {
             }
             open(&whole, columns, false)
         });
-        let index = index.await.map_err(|error| QueryError::Cut(error.to_string()))??;
-        self.insert(of, build, index);
+        let index = index.await?;
+        self.insert(of, build, index).await;
         Ok(())
     }
 
-    fn insert(&self, of: &DerivedFrom, build: &str, index: Opened) {
+    async fn insert(&self, of: &DerivedFrom, build: &str, index: Opened) {
         let entry = Entry { index: Arc::new(index), build: build.to_owned(), used: Instant::now() };
         self.entries().insert(of.clone(), entry);
-        if let Err(error) = self.evict(build) {
+        let (folder, most, open, keep) = (self.folder.clone(), self.most, Arc::clone(&self.open), build.to_owned());
+        if let Err(error) = blocking(move || evict(&folder, most, &open, &keep).map_err(broken)).await {
             tracing::warn!(folder = %self.folder.display(), %error, "the cache of search indexes cannot be tidied");
         }
     }
@@ -212,37 +222,47 @@ impl Indexes {
             .and_then(|()| tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.folder))
             .map_err(|error| broken(format!("{}: {error}", self.folder.display())))
     }
+}
 
-    /// Removes what was not used for longest until the rest fits. What is open stays readable to those who read it.
-    fn evict(&self, keep: &str) -> io::Result<()> {
-        let mut entries = self.entries();
-        let mut folders = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let metadata = entry.metadata()?;
-            let age = SystemTime::elapsed(&metadata.modified()?).unwrap_or_default();
-            if name.starts_with(UNFINISHED) {
-                if age > ABANDONED {
-                    fs::remove_dir_all(entry.path())?;
-                }
-            } else if metadata.is_dir() && name.parse::<ulid::Ulid>().is_ok() {
-                let used = entries.values().find(|entry| entry.build == name).map(|entry| entry.used.elapsed());
-                folders.push((used.unwrap_or(age.max(Duration::from_secs(60))), name, size(&entry.path())?));
+fn locked(open: &Open) -> MutexGuard<'_, HashMap<DerivedFrom, Entry>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// On a thread made for what takes its time.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| QueryError::Cut(error.to_string()))?
+}
+
+/// Removes what was not used for longest until the rest fits. What is open stays readable to those who read it.
+fn evict(folder: &Path, most: u64, open: &Open, keep: &str) -> io::Result<()> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let metadata = entry.metadata()?;
+        let age = SystemTime::elapsed(&metadata.modified()?).unwrap_or_default();
+        if name.starts_with(UNFINISHED) {
+            if age > ABANDONED {
+                fs::remove_dir_all(entry.path())?;
             }
+        } else if metadata.is_dir() && name.parse::<ulid::Ulid>().is_ok() {
+            let used = locked(open).values().find(|entry| entry.build == name).map(|entry| entry.used.elapsed());
+            folders.push((used.unwrap_or(age.max(Duration::from_secs(60))), name, size(&entry.path())?));
         }
-        folders.sort_unstable();
-        let mut total = 0_u64;
-        for (_, name, bytes) in folders {
-            total = total.saturating_add(bytes);
-            if total > self.most && name != keep {
-                entries.retain(|_, entry| entry.build != name);
-                fs::remove_dir_all(self.folder.join(&name))?;
-                total -= bytes;
-            }
-        }
-        Ok(())
     }
+    folders.sort_unstable();
+    let mut total = 0_u64;
+    for (_, name, bytes) in folders {
+        total = total.saturating_add(bytes);
+        if total > most && name != keep {
+            locked(open).retain(|_, entry| entry.build != name);
+            fs::remove_dir_all(folder.join(&name))?;
+            total -= bytes;
+        }
+    }
+    Ok(())
 }
 
 fn size(folder: &Path) -> io::Result<u64> {

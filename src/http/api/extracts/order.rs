@@ -29,10 +29,12 @@ use crate::{
         subject::Subject,
     },
     query::{
+        Slice,
         batches::Batches,
         encode::{Format, OutputColumn},
         found::{self, Choice},
         scan::Scan,
+        sorted::{self, SOUGHT},
         sql::Query,
         table::Rows,
     },
@@ -72,11 +74,13 @@ pub(in crate::http) async fn plan(state: &AppState, order: &ExtractOrder) -> Res
             let mut subject = subject(state, published, table).await?;
             subject.source.caps = ScanCaps { time: caps.time, stream_time: caps.time, bytes: caps.bytes };
             let asked = asked_of(&subject, &Params::of_pairs(parameters.clone()))?;
-            Ok(Planned { columns: subject.columns(&asked.slice.columns), batches: batches(&subject, asked) })
+            let columns = subject.columns(&asked.slice.columns);
+            Ok(Planned { columns, batches: batches(state, &subject, asked).await? })
         }
         ExtractRequest::Sql { query } => {
             let (query, named) = find(state, query, &pins(order)?).await?;
-            let work = state.engine.begin(&engine_caps(state));
+            // However long it waits: nobody waits for it, and its own time begins with its turn.
+            let work = state.engine.begin(&engine_caps(state)).with_turn(state.engine.turn_behind().await?);
             let planned = query.plan(&work, named.sources(), None).await?;
             let (columns, batches) = sql::begin(work, planned, Format::Parquet).await?;
             Ok(Planned { batches, columns })
@@ -105,18 +109,24 @@ fn asked_of(subject: &Subject, params: &Params) -> Result<Asked, Problem> {
     asked::read(&params, &subject.address(), &subject.source.table.schema, &HeaderMap::new())
 }
 
-fn batches(subject: &Subject, asked: Asked) -> Batches {
+async fn batches(state: &AppState, subject: &Subject, asked: Asked) -> Result<Batches, Problem> {
     let source = subject.source.clone();
-    let total = source.table.rows();
+    let reach = asked.limit.and_then(|limit| asked.slice.offset.checked_add(limit)).unwrap_or(u64::MAX);
     let choice = match (asked.sample, asked.order) {
         (Some((rows, seed)), order) => {
             let seed = seed.unwrap_or_default();
             (Choice::Sampled { seed, rows, key: subject.primary_key(), order }, asked.limit.unwrap_or(rows))
         }
-        (None, Some(order)) => (Choice::Ordered { order, after: None }, asked.limit.unwrap_or(total)),
-        (None, None) => return Scan::new(source, asked.slice).batches(),
+        // Few rows are found by their keys; many are sorted, in memory that does not grow with them.
+        (None, Some(order)) if reach > SOUGHT => {
+            let (turn, spill) = (state.engine.turn_behind().await?, state.settings.extracts.anonymous.spill);
+            let slice = Slice { limit: asked.limit, ..asked.slice };
+            return Ok(sorted::sorted(&state.engine, turn, spill, source, slice, &order)?);
+        }
+        (None, Some(order)) => (Choice::Ordered { order, after: None }, asked.limit.unwrap_or(SOUGHT)),
+        (None, None) => return Ok(Scan::new(source, asked.slice).batches()),
     };
-    found::chosen(source, asked.slice, choice.0, choice.1, false).0
+    Ok(found::chosen(source, asked.slice, choice.0, choice.1, false).0)
 }
 
 /// What one extract may take of the engine.
@@ -144,7 +154,8 @@ async fn of_sql(state: &AppState, body: Map<String, Value>) -> Result<ExtractOrd
     let docs = || state.url("/docs#sql");
     let (query, named) = find(state, text, &Pins::read(&params)?).await.map_err(|problem| problem.or_hint(docs))?;
     // Planned now, so that what cannot be run never waits.
-    let work = state.engine.begin(&engine_caps(state));
+    let again = || format!("POST {}", state.url("/v1/extracts"));
+    let work = state.engine.begin(&engine_caps(state)).with_turn(sql::turn(state, again).await?);
     query.plan(&work, named.sources(), None).await.map_err(|error| Problem::from(error).or_hint(docs))?;
     let mut manifests: Vec<&Manifest> = Vec::new();
     for (published, ..) in &named.read {

@@ -32,7 +32,7 @@ use crate::{
         QueryError,
         batches::Batches,
         encode::{Format, OutputColumn, json as answer},
-        engine::{Running, Work, output},
+        engine::{Running, Turn, Work, output},
         sql::{Planned, Query},
     },
 };
@@ -194,6 +194,30 @@ fn validity(request: &Incoming, asked: &Asked, query: &Query, named: &Named) -> 
     Validity { tag: ETag::of(&parts.map(str::as_bytes)), policy }
 }
 
+/// A turn in the engine's queue, before anything is planned or read; `again` is the request, to be made later.
+///
+/// # Errors
+/// 503 when there are too many.
+pub(super) async fn turn(state: &AppState, again: impl FnOnce() -> String) -> Result<Turn, Problem> {
+    state.engine.turn(state.settings.sql.anonymous.time).await.ok_or_else(|| busy(again))
+}
+
+/// A turn that leaves a place for others, for answers that may stream for long.
+///
+/// # Errors
+/// As [`turn`].
+pub(super) async fn turn_behind(state: &AppState, again: impl FnOnce() -> String) -> Result<Turn, Problem> {
+    match tokio::time::timeout(state.settings.sql.anonymous.time, state.engine.turn_behind()).await {
+        Ok(turn) => Ok(turn?),
+        Err(_) => Err(busy(again)),
+    }
+}
+
+fn busy(again: impl FnOnce() -> String) -> Problem {
+    let detail = "As many queries are running and waiting as there can be. Yours was not begun.";
+    Problem::new(Kind::Busy, detail).hint(again()).header(header::RETRY_AFTER, "5")
+}
+
 async fn run(
     request: &Incoming,
     asked: Asked,
@@ -203,12 +227,8 @@ async fn run(
 ) -> Result<Response, Problem> {
     let state = &request.state;
     let caps = caps(state, &request.headers);
-    let Some(turn) = state.engine.turn(caps.time).await else {
-        let detail = "As many queries are running and waiting as there can be. Yours was not begun.";
-        return Err(Problem::new(Kind::Busy, detail)
-            .hint(format!("{}{}", state.url("/v1/sql"), query_string(request.params.iter())))
-            .header(header::RETRY_AFTER, "5"));
-    };
+    let again = || format!("{}{}", state.url("/v1/sql"), query_string(request.params.iter()));
+    let turn = turn(state, again).await?;
     let work = state.engine.begin(&caps).with_turn(turn);
     let shown = asked.shown();
     // One more than is shown, to know whether there are more.
