@@ -14,15 +14,21 @@ mod check;
 mod index;
 mod ingest;
 mod new;
+mod scratch;
 mod serve;
 mod shelf;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openshelf::{
     catalog::{Blame, DatasetId},
-    config::{DerivedSettings, ExtractSettings, IngestSettings, ScanCaps, ServeSettings, SqlSettings},
+    config::{DerivedSettings, ExtractSettings, IngestSettings, ScanCaps, ServeSettings, SqlCaps, SqlSettings},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -201,6 +207,33 @@ struct ServeArguments {
     /// Bytes of decompressed pages kept in memory for slices that are asked for again
     #[arg(long, env = "OPENSHELF_PAGE_CACHE", default_value_t = 67_108_864)]
     page_cache: u64,
+    /// Seconds of work on one SQL query
+    #[arg(long, env = "OPENSHELF_SQL_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    sql_seconds: u64,
+    /// Bytes of memory that one SQL query may hold for sorting, grouping and joining
+    #[arg(long, env = "OPENSHELF_SQL_MEMORY", default_value_t = 134_217_728)]
+    sql_memory: u64,
+    /// Bytes of memory that all of them may hold together
+    #[arg(long, env = "OPENSHELF_SQL_POOL", default_value_t = 201_326_592)]
+    sql_pool: u64,
+    /// Bytes of scratch space that one SQL query, or one sort of a whole table, may take
+    #[arg(long, env = "OPENSHELF_SQL_SPILL", default_value_t = 1_073_741_824)]
+    sql_spill: u64,
+    /// Bytes one SQL query may read from the store
+    #[arg(long, env = "OPENSHELF_SQL_BYTES", default_value_t = 4_000_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    sql_bytes: u64,
+    /// Rows one SQL query may give
+    #[arg(long, env = "OPENSHELF_SQL_ROWS", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    sql_rows: u64,
+    /// SQL queries and sorts of whole tables that run at one time
+    #[arg(long, env = "OPENSHELF_SQL_RUNNING", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    sql_running: u16,
+    /// SQL queries that may wait for their turn; more are told to come back
+    #[arg(long, env = "OPENSHELF_SQL_WAITING", default_value_t = 32)]
+    sql_waiting: u16,
+    /// Disposable local space: what queries and sorts do not hold in memory, files of extracts before they are in the store
+    #[arg(long, env = "OPENSHELF_SCRATCH", default_value = "scratch")]
+    scratch: PathBuf,
     /// Extracts run at one time; 0 leaves them to other servers over the same store
     #[arg(long, env = "OPENSHELF_EXTRACT_WORKERS", default_value_t = 1)]
     extract_workers: usize,
@@ -279,7 +312,8 @@ fn base(text: &str) -> Result<String, String> {
 }
 
 impl ServeArguments {
-    fn settings(&self) -> ServeSettings {
+    /// With local space in `scratch`, which is this server's own.
+    fn settings(&self, scratch: &Path) -> ServeSettings {
         ServeSettings {
             listen: self.listen,
             public_url: self.public_url.clone(),
@@ -292,11 +326,23 @@ impl ServeArguments {
                 bytes: self.scan_bytes,
             },
             page_cache: self.page_cache,
-            sql: SqlSettings::new(std::env::temp_dir().join("openshelf-sql")),
+            sql: SqlSettings {
+                anonymous: SqlCaps {
+                    time: Duration::from_secs(self.sql_seconds),
+                    memory: self.sql_memory,
+                    spill: self.sql_spill,
+                    bytes: self.sql_bytes,
+                    rows: self.sql_rows,
+                },
+                memory: self.sql_pool,
+                running: self.sql_running.into(),
+                waiting: self.sql_waiting.into(),
+                ..SqlSettings::new(scratch.join("sql"))
+            },
             extracts: ExtractSettings {
                 workers: self.extract_workers,
                 keep: Duration::from_secs(self.extract_days * 24 * 3600),
-                ..ExtractSettings::new(std::env::temp_dir().join("openshelf-extracts"))
+                ..ExtractSettings::new(scratch.join("extracts"))
             },
             derived: DerivedSettings { cache_bytes: self.cache_bytes, ..DerivedSettings::new(self.cache.clone()) },
         }

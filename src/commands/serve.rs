@@ -6,12 +6,18 @@ use openshelf::http;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandError, Places, ServeArguments, asked_to_end};
+use super::{CommandError, Places, ServeArguments, asked_to_end, scratch::Scratch};
 
 pub(super) async fn run(places: &Places, arguments: &ServeArguments) -> Result<u8, CommandError> {
     log();
     let store = places.open()?;
-    let settings = arguments.settings();
+    let scratch = Scratch::claim(&arguments.scratch).map_err(|error| {
+        let folder = arguments.scratch.display();
+        CommandError::usage(format!(
+            "scratch folder {folder}: {error}; choose another with --scratch (OPENSHELF_SCRATCH)"
+        ))
+    })?;
+    let settings = arguments.settings(scratch.folder());
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         CommandError::usage(format!("{} can't be listened on: {error}; choose another with --listen", settings.listen))
     })?;

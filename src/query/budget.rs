@@ -14,10 +14,10 @@ use crate::config::ScanCaps;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OverCap {
     /// Time at work.
-    #[error("it was still at work after {} s, the most that one scan may take here", .0.as_secs_f64())]
+    #[error("it was still at work after {} s, the most that one query may take here", .0.as_secs_f64())]
     Time(Duration),
     /// Bytes read, or to be read.
-    #[error("it takes more than {} of the table's files, the most that one scan may read here", size(*.0))]
+    #[error("it takes more than {} of the table's files, the most that one query may read here", size(*.0))]
     Bytes(u64),
     /// Memory that sorting, grouping and joining hold.
     #[error("it takes more than {} of memory, the most that one query may hold here", size(*.0))]

@@ -24,6 +24,7 @@ mod fetch;
 mod foreign;
 mod hostile_sql;
 mod kill;
+mod kill_serve;
 mod origin;
 mod pack;
 mod readme;

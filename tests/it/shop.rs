@@ -347,6 +347,20 @@ impl Server {
             .unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
+    /// POST of a JSON body.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        let url = format!("{}{path}", self.url);
+        self.runtime
+            .block_on(async {
+                let request = self.client.post(&url).header("content-type", "application/json");
+                let answer = request.body(body.to_string()).send().await?;
+                let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+                Ok::<_, reqwest::Error>(Answer { status, headers, body: answer.bytes().await?.to_vec() })
+            })
+            .unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
     /// A JSON answer with status 200.
     #[track_caller]
     pub(crate) fn json(&self, path: &str) -> Value {
