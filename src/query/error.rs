@@ -6,7 +6,10 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 
-use super::budget::{Budget, OverCap};
+use super::{
+    budget::{Budget, OverCap},
+    wording,
+};
 use crate::{config::SqlCaps, store::StoreError};
 
 /// DataFusion's message without its prefixes and places in its own source.
@@ -21,7 +24,7 @@ pub(super) fn plain(error: &DataFusionError) -> String {
         other => other.strip_backtrace(),
     };
     let text = text.split("\n\nbacktrace:").next().unwrap_or_default();
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+    wording::said(text)
 }
 
 /// What a condition said that was computed while its file was read, out of what was written around it on the way.

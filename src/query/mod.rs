@@ -40,6 +40,7 @@ pub mod statistics;
 pub mod table;
 pub mod take;
 mod top;
+mod wording;
 
 pub use error::{QueryError, SliceError};
 pub use pages::PageCounts;

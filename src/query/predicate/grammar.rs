@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::{
     tokenizer::{Location, Token},
 };
 
-use super::functions;
+use super::{elsewhere, functions};
 use crate::{
     catalog::TableSchema,
     query::{
@@ -43,6 +43,21 @@ impl Fault {
     pub(in crate::query) fn at(message: impl Into<String>, character: Option<usize>) -> Self {
         Self { message: message.into(), character, nearest: None }
     }
+
+    /// The text as it was meant, probably: at the place of the fault, else where the name first stands.
+    pub(in crate::query) fn repaired(&self, text: &str) -> Option<String> {
+        let (wrong, right) = self.nearest.as_ref()?;
+        // Names are kept in quotes where they need them, and may have been written without.
+        let bare = wrong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(wrong);
+        let begin = self.character.and_then(|at| text.char_indices().nth(at.checked_sub(1)?)).map_or(0, |(at, _)| at);
+        for begin in [begin, 0] {
+            let (before, rest) = (text.get(..begin)?, text.get(begin..)?);
+            if let Some(written) = [wrong.as_str(), bare].into_iter().find(|written| rest.contains(written)) {
+                return Some(format!("{before}{}", rest.replacen(written, right, 1)));
+            }
+        }
+        None
+    }
 }
 
 /// The expression in `text`, every name in it replaced by the column's exact name, and the columns it uses.
@@ -53,19 +68,37 @@ pub(super) fn parse(text: &str, schema: &TableSchema) -> Result<Expr, Fault> {
     if text.trim().is_empty() {
         return Err(Fault::at("is empty; leave the parameter out to get every row", None));
     }
-    let fault = |error: ParserError| parser_fault(&error, text);
+    let fault = |error: ParserError| match elsewhere::straight_quotes(text) {
+        Some(straight) => Fault {
+            message: "text goes in straight single quotes: '…'".to_owned(),
+            nearest: Some((text.to_owned(), straight)),
+            ..parser_fault(&error, text)
+        },
+        None => parser_fault(&error, text),
+    };
+    if let Some(rest) = without_keyword(text, schema) {
+        let message = "begins with the parameter's own name; the expression alone is meant";
+        return Err(Fault { nearest: Some((text.to_owned(), rest)), ..Fault::at(message, Some(1)) });
+    }
     let dialect = ShelfDialect::new();
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING).try_with_sql(text).map_err(fault)?;
     let mut expr = parser.parse_expr().map_err(fault)?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
-        return Err(Fault::at(
-            format!("`{}` does not continue the expression", rest.token),
-            character(text, rest.span.start),
-        ));
+        let word = rest.token.to_string();
+        let instead = elsewhere::after_an_expression(&word).map_or_else(String::new, |instead| format!("; {instead}"));
+        let message = format!("`{word}` does not continue the expression{instead}");
+        return Err(Fault::at(message, character(text, rest.span.start)));
     }
     Check { text, schema }.expr(&mut expr, 0)?;
     Ok(expr)
+}
+
+/// What follows a `where` that the text begins with.
+fn without_keyword(text: &str, schema: &TableSchema) -> Option<String> {
+    let (word, rest) = text.trim_start().split_once(char::is_whitespace)?;
+    let is_keyword = word.eq_ignore_ascii_case("where") && names::resolve(schema, word).is_err();
+    is_keyword.then(|| rest.trim_start().to_owned())
 }
 
 struct Check<'a> {
@@ -85,10 +118,7 @@ impl Check<'_> {
         let deeper = depth + 1;
         match expr {
             Expr::Identifier(name) => self.column(name),
-            Expr::CompoundIdentifier(parts) => match parts.first_mut() {
-                Some(first) => self.column(first),
-                None => Ok(()),
-            },
+            Expr::CompoundIdentifier(parts) => self.compound(parts),
             Expr::CompoundFieldAccess { root, access_chain } => {
                 self.expr(root, deeper)?;
                 for access in access_chain {
@@ -110,6 +140,9 @@ impl Check<'_> {
             | Expr::IsNotUnknown(inner)
             | Expr::Nested(inner) => self.expr(inner, deeper),
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                if let Some(message) = swallows(right) {
+                    return Err(Fault::at(message, at));
+                }
                 self.all([left.as_mut(), right.as_mut()], deeper)
             }
             Expr::InList { expr: inner, list, .. } => {
@@ -119,7 +152,10 @@ impl Check<'_> {
             Expr::Between { expr, low, high, .. } => self.all([expr.as_mut(), low.as_mut(), high.as_mut()], deeper),
             Expr::BinaryOp { left, op, right } => {
                 if !binary_operator(op) {
-                    return Err(Fault::at(format!("the operator `{op}` is not available"), at));
+                    let written = op.to_string();
+                    let instead =
+                        elsewhere::operator(&written).map_or_else(String::new, |instead| format!("; {instead}"));
+                    return Err(Fault::at(format!("the operator `{written}` is not available{instead}"), at));
                 }
                 self.all([left.as_mut(), right.as_mut()], deeper)
             }
@@ -167,6 +203,10 @@ impl Check<'_> {
             },
             Expr::TypedString(_) => Ok(()),
             Expr::Function(function) => self.function(function, at, deeper),
+            Expr::RLike { .. } => Err(Fault::at("write `column ~ 'pattern'` for a regular expression", at)),
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                Err(Fault::at("write `column in (…)`, or `list_contains(list, value)` to look into a list", at))
+            }
             Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
                 Err(Fault::at("subqueries are not available: a `where` sees one row at a time", at))
             }
@@ -176,6 +216,21 @@ impl Check<'_> {
 
     fn all<'e>(&self, exprs: impl IntoIterator<Item = &'e mut Expr>, depth: usize) -> Result<(), Fault> {
         exprs.into_iter().try_for_each(|expr| self.expr(expr, depth))
+    }
+
+    /// A column and what is inside it. A table's name before a column's is not needed here.
+    fn compound(&self, parts: &mut [Ident]) -> Result<(), Fault> {
+        if let [first, second, ..] = parts
+            && names::resolve(self.schema, &first.value).is_err()
+            && let Ok(index) = names::resolve(self.schema, &second.value)
+            && let Some(column) = self.schema.columns.get(index)
+        {
+            let message = format!("no column `{}`: a `where` is over one table, whose name is left out", first.value);
+            let written = format!("{first}.{second}");
+            let at = character(self.text, first.span.start);
+            return Err(Fault { message, character: at, nearest: Some((written, names::quoted(&column.name))) });
+        }
+        parts.first_mut().map_or(Ok(()), |first| self.column(first))
     }
 
     fn column(&self, ident: &mut Ident) -> Result<(), Fault> {
@@ -190,9 +245,14 @@ impl Check<'_> {
             }
             Err(NameFault::Unknown(near)) => {
                 let written = names::quoted(&ident.value);
+                let in_quotes = ident.quote_style == Some('"');
                 let (message, nearest) = match near {
                     Some(near) => (
-                        format!("no column `{}`; did you mean `{near}`?", ident.value),
+                        format!(
+                            "no column `{}`; did you mean `{near}`?{}",
+                            ident.value,
+                            if in_quotes { " Text goes in single quotes" } else { "" }
+                        ),
                         Some((written, names::quoted(&near))),
                     ),
                     None => (
@@ -225,6 +285,9 @@ impl Check<'_> {
         };
         let lower = name.value.to_lowercase();
         if !functions::is_allowed(&lower) {
+            if let Some(instead) = elsewhere::instead_of(&lower) {
+                return Err(Fault::at(format!("no function `{lower}` here: {instead}"), at));
+            }
             let near = names::nearest(&lower, functions::names());
             let message = match &near {
                 Some(near) => format!("no function `{lower}` here; did you mean `{near}`?"),
@@ -242,6 +305,17 @@ impl Check<'_> {
             }
             _ => Err(Fault::at("a call needs its arguments in parentheses", at)),
         }
+    }
+}
+
+/// The parser takes all that follows `is distinct from` for its right side, where SQL means what stands before the next
+/// `and`: what would be read in another way than it was meant is not read at all.
+pub(in crate::query) fn swallows(right: &Expr) -> Option<&'static str> {
+    match right {
+        Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor, .. } => {
+            Some("`is distinct from` goes in parentheses before `and` and `or`: `(a is distinct from b) and …`")
+        }
+        _ => None,
     }
 }
 

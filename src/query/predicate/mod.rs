@@ -1,5 +1,6 @@
 //! `where`: a SQL boolean expression over the columns of one table, checked, typed and compiled once per request.
 
+mod elsewhere;
 mod functions;
 mod grammar;
 #[cfg(test)]
@@ -24,8 +25,9 @@ use datafusion::{
 use self::functions::SESSION;
 pub use self::functions::{FunctionDoc, documentation as function_documentation};
 pub(in crate::query) use self::{
+    elsewhere::instead_of,
     functions::{first_sentence, names as function_names},
-    grammar::{Fault, character, parser_fault},
+    grammar::{Fault, character, parser_fault, swallows},
 };
 use super::{SliceError, error::plain, exact};
 use crate::catalog::TableSchema;
@@ -61,8 +63,7 @@ impl Predicate {
     fn parse_here(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
         let syntax = grammar::parse(text, schema).map_err(|fault| {
             let place = fault.character.map_or_else(String::new, |at| format!(" (character {at})"));
-            let instead = fault.nearest.map(|(wrong, right)| text.replacen(&wrong, &right, 1));
-            SliceError::new("where", format!("{}{place}", fault.message)).instead(instead)
+            SliceError::new("where", format!("{}{place}", fault.message)).instead(fault.repaired(text))
         })?;
         let normal = syntax.to_string();
         let arrow = schema.to_arrow();

@@ -175,3 +175,153 @@ fn a_long_list_is_one_step() {
     let list = format!("id in ({})", (0..5000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
     assert_eq!(matching(&list), vec![0, 1]);
 }
+
+/// A table with a column of every kind, and names that are awkward.
+fn every_kind() -> TableSchema {
+    let column = |(name, kind): (&str, &str)| Column::new(name, kind.parse().expect("a type"));
+    let columns = [
+        ("id", "int64"),
+        ("Year", "int32"),
+        ("year", "int64"),
+        ("date", "date"),
+        ("timestamp", "timestamp"),
+        ("order", "utf8"),
+        ("x", "float64"),
+        ("ok", "bool"),
+        ("price", "decimal(10,2)"),
+        ("tags", "list<utf8>"),
+        ("nums", "list<int64>"),
+        ("s", "struct<a: int64, b: utf8>"),
+        ("m", "map<utf8, utf8>"),
+        ("blob", "binary"),
+        ("größe", "int64"),
+    ];
+    TableSchema { columns: columns.map(column).to_vec() }
+}
+
+#[test]
+fn whatever_the_contract_lists_is_taken_over_every_kind_of_column() {
+    for text in [
+        // Comparison.
+        "id = 1 and id <> 1 and id != 1 and id < 1 and id <= 1 and id > 1 and id >= 1",
+        "date > '2020-01-01' and date <= date '2020-01-01' and timestamp >= '2020-01-01T00:00:00Z' and timestamp < '2020-01-01'",
+        "ok and ok = true and ok is not false and ok is not unknown",
+        "price > 1.5 and price = 3 and x > -0.5 and x = 1e3 and x = 'nan' and blob = x'00ff'",
+        "(id is distinct from null) and id is not distinct from 3",
+        // And, or, not; in, between, like, is null.
+        "not (id = 1 or not ok) and id not in (1, 2) and \"order\" in ('a', 'it''s') and price in (1, 2.5)",
+        "id between 1 and 2 and id not between 3 and 4 and date between '2020-01-01' and '2020-02-01'",
+        "\"order\" like 'a%' and \"order\" not like '_b' and \"order\" ilike 'A\\%'",
+        "id is null and tags is not null and s is null and m is not null and blob is null",
+        // Arithmetic.
+        "id + 1 - 2 * 3 / 4 % 5 = -id and -x < 0 and (id + 1) * 2 > 3 and id & 1 = 1",
+        "date + interval '1 day' > '2020-01-01' and timestamp - interval '1 hour' < '2020-01-01'",
+        // Functions of each theme.
+        "lower(\"order\") = 'a' and \"order\" || 'x' = 'ax' and substring(\"order\" from 1 for 2) = 'ab' and trim(both 'x' from \"order\") = ''",
+        "regexp_like(\"order\", '^a') and \"order\" ~ 'a' and \"order\" !~* 'B'",
+        "round(x, 1) = 1 and ceil(x) = 1 and abs(id) = 1 and not isnan(x)",
+        "coalesce(id, 0) = 0 and nullif(id, 1) is null and case when ok then id else 2 end = 2",
+        "date_trunc('month', date) = '2020-01-01' and extract(year from timestamp) = 2020 and date_part('dow', date) = 1",
+        "list_contains(tags, 'a') and list_contains(nums, 1) and array_length(tags) > 1 and tags[1] = 'a' and tags[-1] = 'a'",
+        "s.a = 1 and s['b'] = 'x' and m['k'] = 'v' and nums = [1, 2]",
+        "cast(id as varchar) = '1' and id::int = 1 and try_cast(\"order\" as int) is null",
+        // Names: exactly, else by case if that is unique; quotes admit any; words of SQL are names, too.
+        "ID = 1 and Year = 1 and year = 1 and order = 'x' and \"größe\" = 1 and größe = 1 and `id` = 1",
+        // However it is written.
+        "  ID\n=\t1 -- the first\n AND /* or the second */ Id = 2",
+    ] {
+        let parsed = Predicate::parse(text, &every_kind()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        // The normal spelling means the same, and is normal already.
+        let again = Predicate::parse(parsed.text(), &every_kind()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(again.text(), parsed.text());
+        assert_eq!(again.columns(), parsed.columns());
+    }
+}
+
+#[test]
+fn each_fault_says_what_to_write() {
+    for (text, said) in [
+        ("x = 'abc'", "'abc' cannot be read as float64; it takes a number"),
+        ("date = '2020-13-01'", "'2020-13-01' cannot be read as date; a date is written '2026-11-21'"),
+        ("ok = 1", "bool and int64 cannot be compared by `=`; write `true` or `false`"),
+        ("tags = 'a'", "list<utf8> and utf8 cannot be compared by `=`; `list_contains(list, value)` looks into a list"),
+        ("1 < id < 3", "bool and int64 cannot be compared by `<`; a range is `column between low and high`"),
+        ("id = 1 and id", "`and` joins conditions, and one side of it is int64"),
+        ("id = 1 || ok", "`||` joins texts, not int64 and bool; conditions are joined by `or`"),
+        ("id = 1 && ok", "the operator `&&` is not available; conditions are joined by `and` (character 6)"),
+        ("regexp_like(order, '(')", "the regular expression cannot be read: unclosed group"),
+        ("lower(id) = '1'", "Function 'lower' requires String, but received int64 (DataType: int64)"),
+        (
+            "date > now()",
+            "no function `now` here: answers are the same tomorrow; write the day itself, such as '2026-11-21' (character 8)",
+        ),
+        (
+            "count(id) > 1",
+            "no function `count` here: a `where` sees one row at a time; `/v1/sql` counts and adds up (character 1)",
+        ),
+        (
+            "year(date) = 2020",
+            "no function `year` here: write `extract(year from column)`, or month, day, hour, dow and so on (character 1)",
+        ),
+        ("'a' = any(tags)", "write `column in (…)`, or `list_contains(list, value)` to look into a list"),
+        (
+            "id = 1 order by id",
+            "`order` does not continue the expression; `order_by` is a parameter of its own (character 8)",
+        ),
+        (
+            "order contains 'a'",
+            "`contains` does not continue the expression; write `contains(text, 'part')`, or `list_contains(list, value)` (character 7)",
+        ),
+        ("YEAR = 3", "`YEAR` may mean Year or year: write one of them exactly (character 1)"),
+        ("id = \"odrer\"", "no column `odrer`; did you mean `order`? Text goes in single quotes (character 6)"),
+        (
+            "id is distinct from 1 and ok",
+            "`is distinct from` goes in parentheses before `and` and `or`: `(a is distinct from b) and …`",
+        ),
+        ("id", "gives a value of type int64, not true or false"),
+        ("id = 'ä' and nothing_at_all = 1", "no column `nothing_at_all`"),
+    ] {
+        let error = Predicate::parse(text, &every_kind()).expect_err(text);
+        assert!(error.message.starts_with(said), "{text}: {}", error.message);
+    }
+}
+
+#[test]
+fn a_repaired_text_can_be_asked() {
+    for (text, meant) in [
+        ("größer > 1", "\"größe\" > 1"),
+        ("ok and daet = '2020-01-01'", "ok and date = '2020-01-01'"),
+        ("lower(odrer) = 'odrer'", "lower(order) = 'odrer'"),
+        ("films.id = 1", "id = 1"),
+        ("Films.\"id\" = 1 and ok", "id = 1 and ok"),
+        ("where id = 1", "id = 1"),
+        ("order = ‘x’", "order = 'x'"),
+        ("order = “x”", "order = 'x'"),
+        ("lenght(order) = 1", "length(order) = 1"),
+    ] {
+        let error = Predicate::parse(text, &every_kind()).expect_err(text);
+        assert_eq!(error.instead.as_deref(), Some(meant), "{text}: {error}");
+        assert!(Predicate::parse(meant, &every_kind()).is_ok(), "{meant}");
+    }
+}
+
+#[test]
+fn what_is_advised_instead_of_a_function_works() {
+    for text in [
+        "case when ok then true else false end",
+        "list_contains(tags, 'a')",
+        "extract(dow from date) = 1 and extract(hour from timestamp) = 1",
+        "to_char(date, '%Y-%m') = '2026-11'",
+        "timestamp - timestamp > interval '1 day'",
+        "strpos(order, 'a') = 1",
+        "power(id, 2) = 4",
+        "list_has_all(tags, ['a', 'b'])",
+        "starts_with(order, 'a') and ends_with(order, 'b') and contains(order, 'c')",
+    ] {
+        assert!(
+            Predicate::parse(text, &every_kind()).is_ok(),
+            "{text}: {:?}",
+            Predicate::parse(text, &every_kind()).err()
+        );
+    }
+}

@@ -17,7 +17,7 @@ use crate::query::{
     SliceError,
     dialect::ShelfDialect,
     names,
-    predicate::{Fault, character, parser_fault},
+    predicate::{Fault, character, instead_of, parser_fault, swallows},
 };
 
 /// Longest query, in bytes.
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<(ast::Query, Vec<TableName>), SliceErr
 /// A fault in words, with the text as it may have been meant.
 pub(super) fn said(fault: Fault, text: &str) -> SliceError {
     let place = fault.character.map_or_else(String::new, |at| format!(" (character {at})"));
-    let instead = fault.nearest.map(|(wrong, right)| text.replacen(&wrong, &right, 1));
+    let instead = fault.repaired(text);
     SliceError::new("query", format!("{}{place}", fault.message)).instead(instead)
 }
 
@@ -263,6 +263,10 @@ impl Visitor for Check<'_> {
                 _ => ControlFlow::Continue(()),
             },
             Expr::Function(function) => self.function(function, expr),
+            Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => match swallows(right) {
+                Some(message) => self.refuse(message, expr),
+                None => ControlFlow::Continue(()),
+            },
             Expr::Lambda(_) => self.refuse("lambdas are not available", expr),
             // A struct of structs doubles its type with every step, before any guard sees it.
             Expr::Tuple(_) | Expr::Struct { .. } | Expr::Dictionary(_) | Expr::Map(_) => {
@@ -285,6 +289,9 @@ impl Check<'_> {
         let lower = name.value.to_lowercase();
         if functions::is_allowed(&lower) {
             return ControlFlow::Continue(());
+        }
+        if let Some(instead) = instead_of(&lower) {
+            return ControlFlow::Break(Fault::at(format!("no function `{lower}` here: {instead}"), place));
         }
         let near = names::nearest(&lower, functions::names());
         let message = match &near {
