@@ -284,7 +284,10 @@ impl From<SliceError> for Problem {
             "cursor" => Kind::InvalidCursor,
             _ => Kind::InvalidParameter,
         };
-        let instead = error.instead.clone().map(|value| Instead::Value(error.parameter, value));
+        let instead = error.instead.clone().map(|value| match value.as_str() {
+            "" => Instead::Without(error.parameter),
+            _ => Instead::Value(error.parameter, value),
+        });
         Self::new(kind, error.to_string()).instead(instead)
     }
 }

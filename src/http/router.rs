@@ -172,14 +172,44 @@ fn cors() -> CorsLayer {
         .max_age(Duration::from_secs(86_400))
 }
 
-/// Addresses without variables: what a mistyped one may have meant.
-static PLAIN_ROUTES: LazyLock<Vec<String>> =
-    LazyLock::new(|| document().paths.paths.into_keys().filter(|path| !path.contains('{')).collect());
+/// Every address: what a mistyped one may have meant.
+static ROUTES: LazyLock<Vec<String>> = LazyLock::new(|| document().paths.paths.into_keys().collect());
 
 async fn nothing_here(State(state): State<AppState>, uri: Uri) -> Problem {
-    let near = crate::query::names::nearest(uri.path(), PLAIN_ROUTES.iter().map(String::as_str));
     let problem = Problem::new(Kind::RouteNotFound, format!("There is nothing at `{}`.", uri.path()));
-    problem.hint(state.url(near.as_deref().unwrap_or("/openapi.json")))
+    let near = near(uri.path()).unwrap_or_else(|| "/openapi.json".to_owned());
+    // An address that cannot do without parameters is shown with them.
+    let parameters = match near.rsplit('/').next() {
+        Some("sql") => "?query=SELECT+1",
+        Some("search") => "?q=one+OR+two",
+        Some("changes") => "?from=0",
+        _ => "",
+    };
+    problem.hint(format!("{}{parameters}", state.url(&near)))
+}
+
+/// The address that may have been meant: one with as many parts, of which one is a little different, else a plain one.
+fn near(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let of_route = |route: &String| -> Option<(f64, String)> {
+        let wanted: Vec<&str> = route.split('/').collect();
+        if wanted.len() != parts.len() || !route.contains('{') {
+            return None;
+        }
+        let (mut likeness, mut filled) = (1.0_f64, Vec::new());
+        for (wanted, given) in wanted.into_iter().zip(&parts) {
+            if wanted.starts_with('{') {
+                filled.push(*given);
+            } else {
+                likeness = likeness.min(strsim::jaro_winkler(wanted, &given.to_lowercase()));
+                filled.push(wanted);
+            }
+        }
+        (likeness > 0.7).then(|| (likeness, filled.join("/")))
+    };
+    let deep = ROUTES.iter().filter_map(of_route).max_by(|a, b| a.0.total_cmp(&b.0));
+    let plain = || crate::query::names::nearest(path, ROUTES.iter().map(String::as_str).filter(|r| !r.contains('{')));
+    deep.map(|(_, path)| path).or_else(plain)
 }
 
 async fn wrong_method(State(state): State<AppState>, request: Request) -> Response {
@@ -198,6 +228,20 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistyped_address_is_told_the_one_meant() {
+        for (typed, meant) in [
+            ("/v1/datasets/a/tables/b/row", "/v1/datasets/a/tables/b/rows"),
+            ("/v1/datasets/a/tables/b/rows/", "/v1/datasets/a/tables/b/rows"),
+            ("/v1/dataset/a/table/b/Search", "/v1/datasets/a/tables/b/search"),
+            ("/v1/datasets/a/snapshot/3", "/v1/datasets/a/snapshots/3"),
+            ("/v1/dataset", "/v1/datasets"),
+            ("/v1/sq", "/v1/sql"),
+        ] {
+            assert_eq!(near(typed).as_deref(), Some(meant), "{typed}");
+        }
+    }
 
     #[test]
     fn every_route_of_the_router_is_in_the_document() {

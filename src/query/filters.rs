@@ -17,17 +17,20 @@ pub fn split(name: &str) -> Option<(&str, &str)> {
 /// The condition as SQL.
 ///
 /// # Errors
-/// When there is no such column or operation, or the value does not fit it.
+/// When there is no such column or operation (then `instead` is another name of the parameter), or the value does not fit.
 pub fn condition(name: &str, value: &str, schema: &TableSchema) -> Result<String, SliceError> {
     let fault = |message: String| SliceError::new("filter", format!("`{name}`: {message}"));
     let Some((column, operation)) = split(name) else { return Err(fault("is no `{column}__{op}`".into())) };
     if !OPERATIONS.contains(&operation) {
-        let near = names::nearest(operation, OPERATIONS.into_iter())
-            .map_or_else(String::new, |near| format!("; did you mean `{column}__{near}`?"));
-        return Err(fault(format!("there is no `__{operation}`, only {}{near}", OPERATIONS.join(", "))));
+        let near = names::nearest(operation, OPERATIONS.into_iter()).map(|near| format!("{column}__{near}"));
+        let question = near.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let message = format!("there is no `__{operation}`, only {}{question}", OPERATIONS.join(", "));
+        return Err(fault(message).instead(near));
     }
     let at = names::resolve(schema, column).map_err(|error| match error {
-        NameFault::Unknown(Some(near)) => fault(format!("no column `{column}`; did you mean `{near}`?")),
+        NameFault::Unknown(Some(near)) => {
+            fault(format!("no column `{column}`; did you mean `{near}`?")).instead(Some(format!("{near}__{operation}")))
+        }
         NameFault::Unknown(None) => fault(format!("no column `{column}`")),
         NameFault::Ambiguous(several) => fault(format!("`{column}` may mean {}", several.join(" or "))),
     })?;
@@ -45,8 +48,13 @@ pub fn condition(name: &str, value: &str, schema: &TableSchema) -> Result<String
             let items: Result<Vec<String>, SliceError> = value.split(',').map(one).collect();
             format!("{quoted} in ({})", items?.join(", "))
         }
-        "contains" if matches!(column.kind, ColumnType::List(_)) => {
-            format!("list_contains({quoted}, {})", text(value))
+        "contains" if let ColumnType::List(item) = &column.kind => {
+            let item = Column::new(column.name.as_str(), item.as_ref().clone());
+            format!("list_contains({quoted}, {})", literal(&item, value).map_err(&fault)?)
+        }
+        "contains" | "startswith" if column.kind != ColumnType::Utf8 => {
+            let takes = if operation == "contains" { "texts and lists" } else { "texts" };
+            return Err(fault(format!("is for {takes}, and `{}` is {}", column.name, column.kind)));
         }
         "contains" => format!("contains({quoted}, {})", text(value)),
         "startswith" => format!("starts_with({quoted}, {})", text(value)),

@@ -65,6 +65,12 @@ fn select(text: &str, schema: &TableSchema) -> Result<Vec<usize>, SliceError> {
             },
             Item::Quoted(name) => (false, name),
         };
+        if name == "*" && !leave_out && schema.column("*").is_none() {
+            let rest = text.replacen('*', "", 1);
+            let rest = rest.trim().trim_start_matches(',').trim_end_matches(',').trim().to_owned();
+            let message = format!("`*` (character {character}) is not needed: without names, all columns are selected");
+            return Err(SliceError::new("select", message).instead(Some(rest)));
+        }
         let at =
             names::resolve(schema, &name).map_err(|fault| unknown_column("select", schema, &name, character, fault))?;
         let list = if leave_out { &mut left_out } else { &mut wanted };

@@ -40,6 +40,8 @@ pattern!(CAST, r"^Cast error: Cannot cast (?:string )?('.*'|.*) to value of (.+)
 pattern!(COMPARED, r"^Cannot infer common argument type for comparison operation (.+) (=|!=|<>|<|<=|>|>=) (.+)$");
 pattern!(JOINED, r"^Cannot infer common argument type for logical boolean operation (.+) (AND|OR) (.+)$");
 pattern!(CONCATENATED, r"^Cannot infer common string type for string concat operation (.+) \|\| (.+)$");
+pattern!(GROUPED, r#"[Cc]olumn "([^"]+)" must appear in the GROUP BY clause"#);
+pattern!(OF_TEXT, r"^Function '(\w+)' requires String, but received (\S+) ");
 pattern!(CALLED, r"^(.*?)\.*\s*No function matches the given name and argument types.*$");
 
 /// The text in our words. `text` may have several lines.
@@ -74,6 +76,13 @@ pub(super) fn said(text: &str) -> String {
     if let Some(found) = captures(&CONCATENATED, &text) {
         let (left, right) = (part(&found, 1), part(&found, 2));
         return format!("`||` joins texts, not {left} and {right}; conditions are joined by `or`");
+    }
+    if let Some(found) = captures(&GROUPED, &text) {
+        let column = part(&found, 1);
+        return format!("`{column}` is neither in GROUP BY nor in an aggregate, such as `max({column})`");
+    }
+    if let Some(found) = captures(&OF_TEXT, &text) {
+        return format!("`{}` takes text, not {}", part(&found, 1), part(&found, 2));
     }
     match captures(&CALLED, &text) {
         Some(found) if !part(&found, 1).is_empty() => part(&found, 1).to_owned(),
@@ -129,7 +138,20 @@ mod tests {
 
     #[test]
     fn every_pattern_is_one() {
-        let all = [&OF_FIELD, &TIMESTAMP, &DECIMAL, &WORD, &LIST, &CAST, &COMPARED, &JOINED, &CONCATENATED, &CALLED];
+        let all = [
+            &OF_FIELD,
+            &TIMESTAMP,
+            &DECIMAL,
+            &WORD,
+            &LIST,
+            &CAST,
+            &COMPARED,
+            &JOINED,
+            &CONCATENATED,
+            &GROUPED,
+            &OF_TEXT,
+            &CALLED,
+        ];
         assert!(all.into_iter().all(|pattern| pattern.is_some()));
     }
 

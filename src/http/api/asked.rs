@@ -68,7 +68,10 @@ pub(super) fn read(
     let mut plain = Vec::new();
     for (name, value) in params.iter() {
         if filters::split(name).is_some() && !PARAMETERS.contains(&name) {
-            let condition = filters::condition(name, value, schema)?;
+            let condition = filters::condition(name, value, schema).map_err(|error| {
+                let right = error.instead.clone().map(|right| Instead::Name(name.to_owned(), right));
+                Problem::from(error).instead(right)
+            })?;
             if conditions.insert(name, condition).is_some() {
                 return Err(Problem::new(Kind::RepeatedParameter, format!("`{name}` is given more than once.")));
             }

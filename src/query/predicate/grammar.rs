@@ -66,7 +66,8 @@ pub(super) fn parse(text: &str, schema: &TableSchema) -> Result<Expr, Fault> {
         return Err(Fault::at(format!("longer than {LONGEST} bytes"), None));
     }
     if text.trim().is_empty() {
-        return Err(Fault::at("is empty; leave the parameter out to get every row", None));
+        let nearest = Some((text.to_owned(), String::new()));
+        return Err(Fault { nearest, ..Fault::at("is empty; leave the parameter out to get every row", None) });
     }
     let fault = |error: ParserError| match elsewhere::straight_quotes(text) {
         Some(straight) => Fault {
@@ -261,7 +262,8 @@ impl Check<'_> {
                             ident.value,
                             self.schema.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
                         ),
-                        None,
+                        // A text that was written as it is.
+                        Some((ident.to_string(), format!("'{}'", ident.value.replace('\'', "''")))),
                     ),
                 };
                 Err(Fault { message, character: at, nearest })

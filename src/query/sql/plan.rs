@@ -60,7 +60,7 @@ impl Planner {
 
     /// The checked plan. A name that is no column but for its case is put right and the query planned again.
     pub(super) fn plan(&self, text: &str, mut syntax: Query) -> Result<LogicalPlan, SliceError> {
-        unnest::beside_tables(&mut syntax).map_err(|fault| said(fault, text))?;
+        unnest::beside_tables(&mut syntax).map_err(|fault| said(&fault, text))?;
         for _ in 0..REPAIRS {
             let planner = SqlToRel::new_with_options(self, options(&self.state));
             let planned = planner.sql_statement_to_plan(Statement::Query(Box::new(syntax.clone())));
@@ -69,12 +69,12 @@ impl Planner {
                 Err(error) => {
                     let fault = fault(&error, text);
                     if !fault.repair.as_ref().is_some_and(|repair| repair.apply(&mut syntax)) {
-                        return Err(said(fault.fault, text));
+                        return Err(said(&fault.fault, text));
                     }
                 }
             }
         }
-        Err(said(Fault::at("names too many columns by another case than theirs", None), text))
+        Err(said(&Fault::at("names too many columns by another case than theirs", None), text))
     }
 
     /// The plan as it is run. Optimizers put expressions together, so it is checked again.

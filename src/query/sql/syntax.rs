@@ -44,11 +44,11 @@ pub struct TableName {
 
 /// The query in `text`, and the tables it names, each once.
 pub(super) fn parse(text: &str) -> Result<(ast::Query, Vec<TableName>), SliceError> {
-    read(text).map_err(|fault| said(fault, text))
+    read(text).map_err(|fault| said(&fault, text))
 }
 
 /// A fault in words, with the text as it may have been meant.
-pub(super) fn said(fault: Fault, text: &str) -> SliceError {
+pub(super) fn said(fault: &Fault, text: &str) -> SliceError {
     let place = fault.character.map_or_else(String::new, |at| format!(" (character {at})"));
     let instead = fault.repaired(text);
     SliceError::new("query", format!("{}{place}", fault.message)).instead(instead)
@@ -78,7 +78,18 @@ fn read(text: &str) -> Result<(ast::Query, Vec<TableName>), Fault> {
     }
     let fault = |error| parser_fault(&error, text);
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING).with_tokens_with_locations(tokens);
-    let statement = parser.parse_statement().map_err(fault)?;
+    let statement = parser.parse_statement().map_err(|error| {
+        let first = text.split_whitespace().next().unwrap_or_default();
+        let near =
+            names::nearest(first, ["select", "with"].into_iter()).filter(|near| !first.eq_ignore_ascii_case(near));
+        match (near, fault(error)) {
+            (Some(near), Fault { character: Some(1), .. }) => Fault {
+                nearest: Some((first.to_owned(), near.clone())),
+                ..Fault::at(format!("a query begins with SELECT; did you mean `{near}`?"), Some(1))
+            },
+            (_, fault) => fault,
+        }
+    })?;
     while parser.consume_token(&Token::SemiColon) {}
     let rest = parser.peek_token();
     if rest.token != Token::EOF {

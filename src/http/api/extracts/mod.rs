@@ -58,10 +58,9 @@ pub(in crate::http) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let body = body::object(request, &state).await?;
-    let example = || {
-        let body = r#"{"dataset": "…", "table": "…", "where": "…"}"#;
-        format!("curl -X POST {} -H 'Content-Type: application/json' -d '{body}'", state.url("/v1/extracts"))
-    };
+    let plain = order::plainer(&body).to_string().replace('\'', r"'\''");
+    let example =
+        || format!("curl -X POST {} -H 'Content-Type: application/json' -d '{plain}'", state.url("/v1/extracts"));
     let (id, order) = order::read(&state, body).await.map_err(|problem| problem.or_hint(example))?;
     order::pass(&state, &order)?;
     let extract = match extracts::find(&state, &id).await? {

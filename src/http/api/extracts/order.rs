@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -59,6 +59,14 @@ pub(super) async fn read(state: &AppState, body: Map<String, Value>) -> Result<(
     // The request in its normal form, and the snapshots: the same question has the same answer.
     let canonical = serde_json::to_vec(&(&order.request, &order.snapshots)).map_err(Problem::internal)?;
     Ok((ExtractId::of(personal, &Sha256::digest(&canonical)), order))
+}
+
+/// What can be asked for in its place, when something is wrong with it: the whole table, or the simplest of queries.
+pub(super) fn plainer(body: &Map<String, Value>) -> Value {
+    match (body.get("dataset"), body.get("table")) {
+        (Some(Value::String(dataset)), Some(Value::String(table))) => json!({"dataset": dataset, "table": table}),
+        _ => json!({"query": "SELECT 1"}),
+    }
 }
 
 /// Ready to be run.
