@@ -17,17 +17,24 @@ use axum::{
     middleware::map_response,
     response::IntoResponse,
 };
-use governor::middleware::StateInformationMiddleware;
+use governor::{
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+};
+use serde::Serialize;
 use tower_governor::{
     GovernorError, GovernorLayer,
     governor::{GovernorConfig, GovernorConfigBuilder},
     key_extractor::KeyExtractor,
 };
 
+use utoipa::ToSchema;
+
 use super::{
     problem::{Kind, Problem},
     state::AppState,
 };
+use crate::config::ServeSettings;
 
 /// An allowance of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +42,14 @@ pub(super) struct Lane {
     name: &'static str,
     requests: u32,
     seconds: u32,
+}
+
+impl Lane {
+    /// Seconds after which the whole allowance is there again: what was used comes back evenly.
+    fn whole_in(self, left: u32) -> u64 {
+        let used = u64::from(self.requests.saturating_sub(left));
+        (used * u64::from(self.seconds)).div_ceil(u64::from(self.requests))
+    }
 }
 
 impl std::fmt::Display for Lane {
@@ -126,13 +141,66 @@ impl FromRequestParts<AppState> for Asker {
     }
 }
 
+/// What is left of an allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Left {
+    /// `queries`: rows, SQL, search and what belongs to them; `files`: files, lists of files, manifests and pages.
+    lane: &'static str,
+    /// Requests allowed.
+    requests: u32,
+    /// In so many seconds; what was used comes back evenly.
+    seconds: u32,
+    /// Requests left.
+    left: u32,
+    /// Seconds until all of them are there again; with none left, until the next one is.
+    reset: u64,
+}
+
+type Config = GovernorConfig<ByAddress, StateInformationMiddleware>;
+
+/// The allowances of all addresses, by lane; empty without limits.
+#[derive(Default)]
+pub(super) struct Lanes(Vec<(Lane, Arc<Config>)>);
+
+impl std::fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(lane, _)| lane)).finish()
+    }
+}
+
+impl Lanes {
+    /// Those of these settings.
+    pub(super) fn new(settings: &ServeSettings) -> Self {
+        if !settings.limits {
+            return Self::default();
+        }
+        let lanes = [QUERIES, FILES].into_iter();
+        Self(lanes.filter_map(|lane| Some((lane, Arc::new(config(lane, &settings.trusted_proxies)?)))).collect())
+    }
+
+    fn of(&self, lane: Lane) -> Option<&Arc<Config>> {
+        self.0.iter().find(|(known, _)| *known == lane).map(|(_, config)| config)
+    }
+
+    /// What is left to whoever asks; to ask takes one of each.
+    pub(super) fn left(&self, asker: Asker) -> Vec<Left> {
+        let left = |(lane, config): &(Lane, Arc<Config>)| {
+            let (left, reset) = match config.limiter().check_key(&asker.0) {
+                Ok(state) => {
+                    let left = state.remaining_burst_capacity();
+                    (left, lane.whole_in(left))
+                }
+                Err(not_yet) => (0, not_yet.wait_time_from(DefaultClock::default().now()).as_secs() + 1),
+            };
+            Left { lane: lane.name, requests: lane.requests, seconds: lane.seconds, left, reset }
+        };
+        self.0.iter().map(left).collect()
+    }
+}
+
 /// Puts a lane's limit around routes; without limits, the routes as they are.
 pub(super) fn limited(router: Router<AppState>, lane: Lane, state: &AppState) -> Router<AppState> {
-    if !state.settings.limits {
-        return router;
-    }
-    let Some(config) = config(lane, &state.settings.trusted_proxies) else { return router };
-    let config = Arc::new(config);
+    let Some(config) = state.lanes.of(lane).map(Arc::clone) else { return router };
     forget_in_time(&config);
     let refuse = state.clone();
     let governor = GovernorLayer::new(config).error_handler(move |error| refused(&refuse, lane, error));
@@ -142,7 +210,7 @@ pub(super) fn limited(router: Router<AppState>, lane: Lane, state: &AppState) ->
     }))
 }
 
-fn config(lane: Lane, trusted: &[IpAddr]) -> Option<GovernorConfig<ByAddress, StateInformationMiddleware>> {
+fn config(lane: Lane, trusted: &[IpAddr]) -> Option<Config> {
     let period = Duration::from_secs(lane.seconds.into()) / lane.requests;
     GovernorConfigBuilder::default()
         .period(period)
@@ -153,7 +221,7 @@ fn config(lane: Lane, trusted: &[IpAddr]) -> Option<GovernorConfig<ByAddress, St
 }
 
 /// Ends by itself when the server is gone.
-fn forget_in_time(config: &Arc<GovernorConfig<ByAddress, StateInformationMiddleware>>) {
+fn forget_in_time(config: &Arc<Config>) {
     let config = Arc::downgrade(config);
     tokio::spawn(async move {
         loop {
@@ -195,10 +263,7 @@ fn describe(lane: Lane, headers: &mut HeaderMap) {
     headers.remove("x-ratelimit-limit");
     let after = number(headers.remove("x-ratelimit-after"));
     let Some(left) = number(headers.remove("x-ratelimit-remaining")) else { return };
-    // What was used comes back evenly: the whole allowance is there again after this many seconds.
-    let used = u64::from(lane.requests.saturating_sub(left));
-    let whole = (used * u64::from(lane.seconds)).div_ceil(u64::from(lane.requests));
-    let reset = after.map_or(whole, |after| u64::from(after) + 1);
+    let reset = after.map_or(lane.whole_in(left), |after| u64::from(after) + 1);
     let policy = format!("\"{}\";q={};w={}", lane.name, lane.requests, lane.seconds);
     let limit = format!("\"{}\";r={left};t={reset}", lane.name);
     for (name, value) in [("ratelimit-policy", policy), ("ratelimit", limit)] {

@@ -87,6 +87,7 @@ fn health() -> OpenApiRouter<AppState> {
         .routes(routes!(api::server::healthz))
         .routes(routes!(api::server::readyz))
         .routes(routes!(api::server::metrics))
+        .routes(routes!(api::limits::get))
 }
 
 /// The OpenAPI document of every route.

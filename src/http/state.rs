@@ -5,7 +5,9 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
-use super::{background::Background, extracts::Extracts, listing::Listing, metrics::Metrics, statistics::Known};
+use super::{
+    background::Background, extracts::Extracts, limits::Lanes, listing::Listing, metrics::Metrics, statistics::Known,
+};
 use crate::{
     config::ServeSettings,
     query::{engine::Engine, footer::Footers, search::Indexes, table::Tables},
@@ -46,6 +48,8 @@ pub(super) struct Inner {
     /// Copies of indexes from the store to here: they never wait for what is made.
     pub(super) fetches: Background,
     pub(super) extracts: Extracts,
+    /// What is left to each address.
+    pub(super) lanes: Lanes,
     pub(super) statistics: Known,
     /// Computes what is more than a slice.
     pub(super) engine: Engine,
@@ -75,6 +79,7 @@ impl AppState {
         let extracts = Extracts::new(settings.extracts.workers);
         Self(Arc::new(Inner {
             serves_personal: settings.allow_personal || alone,
+            lanes: Lanes::new(&settings),
             indexes: Indexes::new(settings.derived.cache.clone(), settings.derived.cache_bytes),
             store,
             settings,

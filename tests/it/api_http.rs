@@ -257,6 +257,36 @@ async fn requests_are_limited_by_address_with_the_headers_of_the_draft() {
 }
 
 #[tokio::test]
+async fn what_is_left_is_told() {
+    let shelf = TestShelf::builder().publish("films", films()).settings(|s| s.limits = true).serve().await;
+    for _ in 0..10 {
+        shelf.get("/v1/datasets").await;
+    }
+    let said = shelf.json("/v1/limits").await;
+    assert_eq!((&said["limits"], &said["tier"]), (&json!("on"), &json!("anonymous")));
+    let lane = |at: usize| &said["allowances"][at];
+    assert_eq!(
+        (&lane(0)["lane"], &lane(0)["requests"], &lane(0)["seconds"]),
+        (&json!("queries"), &json!(500), &json!(300))
+    );
+    // Ten, and one for asking.
+    assert!((489..=490).contains(&lane(0)["left"].as_u64().unwrap()), "{said}");
+    assert!((6..=7).contains(&lane(0)["reset"].as_u64().unwrap()), "{said}");
+    assert_eq!((&lane(1)["lane"], &lane(1)["left"]), (&json!("files"), &json!(99_999)));
+    assert_eq!(said["per_query"]["sql"]["seconds"], 10.0);
+    assert_eq!(said["per_query"]["rows"]["bytes"], 4_000_000_000_u64);
+    // With nothing left it still answers, and says when there is something again.
+    while shelf.get("/v1/datasets?tag=none").await.status() != 429 {}
+    let said = shelf.json("/v1/limits").await;
+    assert!(said["allowances"][0]["left"].as_u64().unwrap() <= 1, "{said}");
+    assert!(said["allowances"][0]["reset"].as_u64().unwrap() >= 1, "{said}");
+    let response = shelf.get("/v1/limits").await;
+    assert_eq!(header(&response, "cache-control").as_deref(), Some("no-store"));
+    let off = TestShelf::builder().publish("films", films()).serve().await.json("/v1/limits").await;
+    assert_eq!((&off["limits"], &off["allowances"]), (&json!("off"), &json!([])));
+}
+
+#[tokio::test]
 async fn limits_can_be_off_and_proxies_trusted() {
     let off = shelf().await;
     assert!(header(&off.get("/v1/datasets").await, "ratelimit").is_none());

@@ -8,6 +8,7 @@ pub(super) mod datasets;
 mod described;
 pub(super) mod extracts;
 pub(super) mod files;
+pub(super) mod limits;
 mod paging;
 pub(super) mod rejects;
 pub(super) mod rows;

@@ -187,7 +187,7 @@ pub(in crate::http) async fn page(
         h2 id="limits" { "Limits" }
         p {
             "By address; " code { "RateLimit" } " in every answer says what is left, " code { "Retry-After" }
-            " when to come back."
+            " when to come back, and " code { "/v1/limits" } " both, with what one query may take."
         }
         ul { @for lane in [limits::QUERIES, limits::FILES] { li { (lane.to_string()) } } }
         p {
