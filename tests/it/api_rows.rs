@@ -267,6 +267,35 @@ async fn conditions_by_hand_join_the_where() {
 }
 
 #[tokio::test]
+async fn wrong_conditions_by_hand_are_told_the_right_ones() {
+    let shelf = shelf().await;
+    for (query, said, hint) in [
+        ("id__gtt=3", "did you mean `id__gt`?", "id__gt=3"),
+        ("yaer__gt=3", "did you mean `year`?", "year__gt=3"),
+        ("id__gt=many", "takes a number, not `many`", "limit=10"),
+        ("id__contains=3", "is for texts and lists, and `id` is int64", "limit=10"),
+        ("year__startswith=3", "is for texts, and `year` is int32", "limit=10"),
+        ("year__isnull=yes", "takes 1 or 0, not `yes`", "limit=10"),
+        ("select=*", "`*` (character 1) is not needed", ""),
+        ("select=*,-id&limit=1", "`*` (character 1) is not needed", "limit=1&select=-id"),
+        ("where=+&limit=1", "is empty", "limit=1"),
+        ("where=Title+%3D+Film&limit=1", "Text goes in single quotes", "limit=1&where=Title+%3D+%27Film%27"),
+    ] {
+        let (status, told) = shelf.problem(&format!("{ROWS}?{query}")).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(told["detail"].as_str().unwrap().contains(said), "{query}: {told}");
+        let address = if hint.is_empty() { ROWS.to_owned() } else { format!("{ROWS}?{hint}") };
+        assert_eq!(told["hint"], address, "{query}");
+        assert_eq!(shelf.get(&address).await.status(), 200, "{address}");
+    }
+    let lists = TestTable::new("t", &[("nums", "list<int64>")]).file(&[json!({"nums": [1, 2]}), json!({"nums": [3]})]);
+    let shelf = TestShelf::builder().publish("d", lists).serve().await;
+    let rows = "/v1/datasets/d/tables/t/rows?nums__contains=";
+    assert_eq!(shelf.json(&format!("{rows}2")).await["rows"], json!([{"nums": [1, 2]}]));
+    assert_eq!(shelf.problem(&format!("{rows}x")).await.0, 400);
+}
+
+#[tokio::test]
 async fn post_takes_the_same_names() {
     let shelf = shelf().await;
     let post = |body: &'static str, kind: &'static str| {

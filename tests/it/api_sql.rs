@@ -525,3 +525,34 @@ async fn what_does_not_fit_is_an_error_that_says_how_it_would() {
             .await;
     assert_eq!(moving[3]["s"], 4_294_967_289_i64);
 }
+
+#[tokio::test]
+async fn faults_of_a_beginner_are_told_the_query_that_was_meant() {
+    let shelf = shelf().await;
+    for (query, said, meant) in [
+        ("select id from titles", "did you mean `films.titles`?", Some("select id from films.titles")),
+        ("select t.id from Titles t", "did you mean `films.titles`?", Some("select t.id from films.Titles t")),
+        ("selec id from films.titles", "did you mean `select`?", Some("select id from films.titles")),
+        ("select id from nothing", "`/v1/datasets` lists what there is", None),
+        (
+            "select Title, count(*) from films.titles group by id",
+            "is neither in GROUP BY nor in an aggregate, such as `max(films.titles.Title)`",
+            None,
+        ),
+        ("select now()", "write the day itself", None),
+        ("select id from films.titles where id is distinct from 1 and id = 2", "goes in parentheses", None),
+        ("select id from films.titles where id = 'x'", "'x' cannot be read as int64; it takes a whole number", None),
+    ] {
+        let (status, told) = shelf.problem(&address(query)).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(told["detail"].as_str().unwrap().contains(said), "{query}: {told}");
+        let hint = told["hint"].as_str().unwrap();
+        match meant {
+            Some(meant) => {
+                assert_eq!(hint, format!("/v1/sql?query={}", meant.replace(' ', "+")));
+                assert_eq!(shelf.get(hint).await.status(), 200, "{hint}");
+            }
+            None => assert_eq!(hint, "/docs#sql", "{query}"),
+        }
+    }
+}

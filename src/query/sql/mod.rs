@@ -54,6 +54,11 @@ impl Query {
         })
     }
 
+    /// The query as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The query in one normal spelling.
     pub fn canonical(&self) -> &str {
         &self.canonical

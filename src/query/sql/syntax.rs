@@ -34,7 +34,7 @@ const TABLES: usize = 24;
 /// A table as a query names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName {
-    /// Dataset, as written.
+    /// Dataset, as written; empty where the table stands alone, which names none.
     pub dataset: String,
     /// Table, as written.
     pub table: String,
@@ -173,10 +173,8 @@ impl Check<'_> {
                 name.0.iter().map(|part| part.as_ident().map(|i| i.value.as_str())).collect();
             match parts.as_deref() {
                 Some([one]) if self.withs.contains(*one) => {}
-                Some([one]) => {
-                    let message = format!("`{one}` names no table: write `dataset.table`, such as `{one}.{one}`");
-                    return Err(Fault::at(message, character));
-                }
+                // Whoever knows the datasets may know which one is meant.
+                Some([one]) => found.push(TableName { dataset: String::new(), table: (*one).into(), character }),
                 Some([dataset, table]) => {
                     if !found.iter().any(|known| known.dataset == *dataset && known.table == *table) {
                         found.push(TableName { dataset: (*dataset).into(), table: (*table).into(), character });

@@ -66,6 +66,9 @@ pub(in crate::http::api) async fn find(state: &AppState, query: &Query, pins: &P
     let mut known: BTreeMap<String, Published> = BTreeMap::new();
     let mut used = vec![false; pins.0.len()];
     for name in query.tables() {
+        if name.dataset.is_empty() {
+            return Err(alone(state, query, name).await?);
+        }
         let id = dataset(state, name).await?;
         let published = match known.get(&id) {
             Some(published) => published.clone(),
@@ -121,6 +124,30 @@ async fn dataset(state: &AppState, name: &TableName) -> Result<String, Problem> 
             Err(Problem::new(Kind::InvalidSql, detail))
         }
     }
+}
+
+/// What to say of a table without its dataset: which datasets have one of that name.
+async fn alone(state: &AppState, query: &Query, name: &TableName) -> Result<Problem, Problem> {
+    let heads = state.listing.heads(&state.store).await?;
+    let wanted = name.table.to_lowercase();
+    let having = heads.iter().filter_map(|head| {
+        let table = head.tables.iter().find(|table| table.name.to_lowercase() == wanted)?;
+        Some((head.dataset.replace('-', "_"), table.name.as_str()))
+    });
+    let having: Vec<(String, &str)> = having.collect();
+    let called: Vec<String> = having.iter().map(|(dataset, table)| format!("`{dataset}.{table}`")).collect();
+    let instead = match called.as_slice() {
+        [] => "; `/v1/datasets` lists what there is".to_owned(),
+        [one] => format!("; did you mean {one}?"),
+        several => format!("; there are {}", several.join(", ")),
+    };
+    let detail = format!("`{}` names no table: write `dataset.table`{}{instead}", name.table, place(name.character));
+    let problem = Problem::new(Kind::InvalidSql, detail);
+    let at = name.character.and_then(|at| query.text().char_indices().nth(at.checked_sub(1)?)).map(|(at, _)| at);
+    let right = having.first().zip(at).and_then(|((dataset, _), at)| {
+        Some(format!("{}{dataset}.{}", query.text().get(..at)?, query.text().get(at..)?))
+    });
+    Ok(problem.instead(right.filter(|_| having.len() == 1).map(|right| Instead::Value("query", right))))
 }
 
 fn unknown_table(name: &TableName, published: &Published) -> Problem {
