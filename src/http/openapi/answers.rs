@@ -8,14 +8,19 @@ use crate::{
     query::encode::Format,
 };
 
+/// Names of shapes that no type of the program has.
+pub(super) const PROBLEM: &str = "Problem";
+pub(super) const ROWS: &str = "Rows";
+pub(super) const PLAN: &str = "QueryPlan";
+
 /// Puts the shapes that others refer to into the document.
 pub(super) fn components(document: &mut Value) {
     let Some(document) = document.as_object_mut() else { return };
     let Some(all) = document.entry("components").or_insert_with(|| json!({})).as_object_mut() else { return };
     let Some(schemas) = all.entry("schemas").or_insert_with(|| json!({})).as_object_mut() else { return };
-    schemas.insert("Problem".to_owned(), problem());
-    schemas.insert("Rows".to_owned(), rows());
-    schemas.insert("Cost".to_owned(), cost());
+    for (name, shape) in [(PROBLEM, problem()), (ROWS, rows()), (PLAN, plan())] {
+        schemas.insert(name.to_owned(), shape);
+    }
     all.insert("headers".to_owned(), headers());
 }
 
@@ -86,8 +91,8 @@ fn rows() -> Value {
     })
 }
 
-/// What `dry_run=1` says, at least.
-fn cost() -> Value {
+/// What `dry_run=1` of a query says, at least.
+fn plan() -> Value {
     json!({
         "type": "object",
         "description": "What the answer would take, without doing it.",
@@ -135,9 +140,9 @@ pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     let Some(responses) = get.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if let Some(good) = responses.get_mut("200").and_then(Value::as_object_mut) {
         let own = good.get("content").and_then(|content| content.pointer("/application~1json/schema")).cloned();
-        let rows = json!({"$ref": "#/components/schemas/Rows"});
-        let cost = json!({"$ref": "#/components/schemas/Cost"});
-        let usual = if takes_dry_run { json!({"anyOf": [rows, cost]}) } else { rows };
+        let rows = json!({"$ref": format!("#/components/schemas/{ROWS}")});
+        let plan = json!({"$ref": format!("#/components/schemas/{PLAN}")});
+        let usual = if takes_dry_run { json!({"anyOf": [rows, plan]}) } else { rows };
         let rows = json!({"schema": own.unwrap_or(usual)});
         let format = |format: Format| match format {
             Format::Json => (format.media_type().to_owned(), rows.clone()),

@@ -90,6 +90,16 @@ fn every_operation_says_what_it_is_and_takes_and_answers() {
 }
 
 #[test]
+fn no_shape_takes_the_place_of_another() {
+    let routes = serde_json::to_value(router::document()).expect("a document");
+    for ours in [super::answers::PROBLEM, super::answers::ROWS, super::answers::PLAN] {
+        assert!(routes["components"]["schemas"].get(ours).is_none(), "{ours}");
+    }
+    assert!(document()["components"]["schemas"]["DryRun"]["properties"]["cost"].is_object());
+    assert!(document()["components"]["schemas"]["Cost"]["properties"]["row_groups"].is_object());
+}
+
+#[test]
 fn a_body_has_the_parameters_of_the_address() {
     let document = document();
     let rows = &document["paths"]["/v1/datasets/{dataset}/tables/{table}/rows"];
