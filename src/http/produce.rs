@@ -1,14 +1,15 @@
 //! The body of an answer of rows: batches made and encoded on blocking threads, a piece at a time, as fast as the
-//! client reads and no faster.
+//! client reads and one piece ahead of it.
 //!
 //! The first piece is made before any header is sent, so that what fails early is a problem and not a broken answer, and
 //! small answers have a length. What fails later aborts the body: it never ends as if it were whole.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::body::{Body, Bytes};
-use futures::{StreamExt, stream};
-use tokio::sync::oneshot;
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{problem::Problem, state::AppState};
 use crate::query::{
@@ -172,6 +173,23 @@ where
     working.await.map_err(|error| cut(&error))?
 }
 
+/// A stream whose next item is made while the one before is sent. Dropped, it makes no more.
+fn one_ahead<T: Send + 'static>(items: impl Stream<Item = T> + Send + 'static) -> impl Stream<Item = T> {
+    let (send, receive) = mpsc::channel(1);
+    let making = AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut items = pin!(items);
+        // A place first: what is made waits for nobody.
+        while let Ok(place) = send.reserve().await {
+            let Some(item) = items.next().await else { return };
+            place.send(item);
+        }
+    }));
+    stream::unfold((receive, making), |(mut receive, making)| async move {
+        let item = receive.recv().await?;
+        Some((item, (receive, making)))
+    })
+}
+
 /// The body of an answer that begins with `begun`.
 ///
 /// # Errors
@@ -203,6 +221,6 @@ pub(super) async fn answer(state: &AppState, producer: Producer, begun: Vec<u8>)
             Ok(Some((Bytes::from(piece.bytes), piece.rest)))
         }
     });
-    let body = Body::from_stream(stream::once(async move { Ok(first) }).chain(rest));
+    let body = Body::from_stream(stream::once(async move { Ok(first) }).chain(one_ahead(rest)));
     Ok(Produced { body, scanned: None, next: None, hint })
 }
