@@ -17,6 +17,7 @@ use super::{
     QueryError,
     pages::{self, PageCache, PageCounts},
     reader::FileReader,
+    views,
 };
 
 /// Bytes of decoded footers kept.
@@ -142,6 +143,7 @@ impl Footers {
             let metadata = ArrowReaderMetadata::load_async(&mut reader.clone(), options)
                 .await
                 .and_then(without_bounds_of_floats)
+                .and_then(|metadata| views::hinted(&metadata))
                 .map_err(|source| QueryError::File { file: reader.key().to_owned(), source })?;
             Ok(Arc::new(Footer::new(metadata)))
         };

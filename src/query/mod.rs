@@ -40,6 +40,7 @@ pub mod statistics;
 pub mod table;
 pub mod take;
 mod top;
+mod views;
 mod wording;
 
 pub use error::{QueryError, SliceError};

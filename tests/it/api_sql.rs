@@ -126,6 +126,36 @@ async fn lists_are_unnested_beside_their_table() {
 }
 
 #[tokio::test]
+async fn lists_are_values_like_others() {
+    let lists = TestTable::new("t", &[("id", "int64"), ("genres", "list<utf8>")]).file(&[
+        json!({"id": 1, "genres": ["drama", "crime"]}),
+        json!({"id": 2, "genres": ["drama"]}),
+        json!({"id": 3, "genres": null}),
+        json!({"id": 4, "genres": ["drama", "crime"]}),
+    ]);
+    let shelf = TestShelf::builder().publish("d", lists).serve().await;
+    for (query, expected) in [
+        ("select min(genres) c from d.t", json!([["drama"]])),
+        ("select max(genres) c from d.t", json!([["drama", "crime"]])),
+        ("select first_value(genres order by id) c from d.t", json!([["drama", "crime"]])),
+        ("select count(distinct genres) c from d.t", json!([2])),
+        ("select count(*) c from d.t a join d.t b on a.genres = b.genres", json!([5])),
+        ("select genres c from d.t where genres = ['drama']", json!([["drama"]])),
+        (
+            "select genres c from d.t where id < 3 union select ['x'] order by 1",
+            json!([["drama"], ["drama", "crime"], ["x"]]),
+        ),
+        ("select array_to_string(array_sort(genres), '+') c from d.t where id = 1", json!(["crime+drama"])),
+        ("select id c from d.t where array_has(genres, 'crime') order by id", json!([1, 4])),
+        ("select coalesce(genres, ['none']) c from d.t where id = 3", json!([["none"]])),
+    ] {
+        let found: Vec<Value> =
+            rows(&shelf, query).await.as_array().unwrap().iter().map(|row| row["c"].clone()).collect();
+        assert_eq!(json!(found), expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn names_match_exactly_else_without_case_and_quotes_admit_any() {
     let shelf = shelf().await;
     for query in [

@@ -3,10 +3,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use arrow::{
-    compute::SortOptions,
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
+use arrow::{compute::SortOptions, datatypes::SchemaRef};
 use datafusion::{
     catalog::{Session, TableProvider},
     common::ToDFSchema,
@@ -28,7 +25,7 @@ use super::{
     reader::{FileAt, Readers},
     statistics,
 };
-use crate::query::{budget::Budget, prune, table::TableSource};
+use crate::query::{budget::Budget, prune, table::TableSource, views};
 
 /// A table of one snapshot, read on the account of one query.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ pub struct EngineTable {
 
 impl EngineTable {
     pub(super) fn new(source: TableSource, budget: Budget, reads: Handle) -> Self {
-        let schema = as_views(&source.table.arrow);
+        let schema = views::schema(&source.table.arrow);
         Self { source: Arc::new(source), schema, budget, reads, sorted: Vec::new() }
     }
 
@@ -158,20 +155,4 @@ impl TableProvider for EngineTable {
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
-}
-
-/// Text and bytes as views: a batch then points into decoded pages instead of copying out of them.
-fn as_views(schema: &SchemaRef) -> SchemaRef {
-    let view = |field: &Arc<Field>| {
-        let kind = match field.data_type() {
-            DataType::Utf8 => DataType::Utf8View,
-            DataType::Binary => DataType::BinaryView,
-            _ => return Arc::clone(field),
-        };
-        Arc::new(field.as_ref().clone().with_data_type(kind))
-    };
-    // Fields' metadata (Iceberg ids) are of no use to a plan, and make schemas differ that are alike.
-    let fields: Vec<Field> =
-        schema.fields().iter().map(|field| view(field).as_ref().clone().with_metadata(Default::default())).collect();
-    Arc::new(Schema::new(fields))
 }
