@@ -13,7 +13,7 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::{page, plan::Plan, shape::FileColumn};
+use super::{cache::PageCache, page, plan::Plan, shape::FileColumn};
 use crate::{
     catalog::DataFile,
     query::{
@@ -44,6 +44,16 @@ pub(in crate::query) struct OpenFile {
 pub(in crate::query) struct Piece {
     pub(in crate::query) batch: RecordBatch,
     pub(in crate::query) rows: Vec<Range<u64>>,
+}
+
+/// Where a column comes from.
+pub(super) enum Source<'a> {
+    /// Its pages.
+    Pages(Plan<'a>),
+    /// The `parquet` crate; the column's position in the file.
+    Foreign(usize),
+    /// The file has none of its name: it is null.
+    Nowhere,
 }
 
 impl OpenFile {
@@ -93,36 +103,18 @@ impl OpenFile {
         let total = total.map_err(|_| page::damaged("more rows than memory has room for"))?;
         let cache = &self.footers.pages;
         let mut fetch = Vec::new();
-        let mut plans: Vec<Option<Plan<'_>>> = Vec::with_capacity(wanted.fields().len());
-        let mut foreign = Vec::new();
-        for field in wanted.fields() {
-            plans.push(match self.column(field) {
-                Some((_, FileColumn::Native(leaf))) => {
-                    Some(Plan::new(&self.footer, leaf, rows, Some(cache), &mut fetch)?)
-                }
-                Some((place, FileColumn::Foreign)) => {
-                    foreign.push(place);
-                    None
-                }
-                None => None,
-            });
-        }
+        let plans = self.plans(wanted, rows, Some(cache), &mut fetch)?;
         let stored = self.reader.pieces(&fetch).await?;
-        let others = match foreign.as_slice() {
-            [] => None,
-            foreign => {
-                // The crate panics on some damaged bytes.
-                let read = AssertUnwindSafe(self.by_crate(foreign, rows)).catch_unwind().await;
-                Some(read.unwrap_or_else(|_| Err(page::damaged("the pages of a nested column are damaged")))?)
-            }
-        };
-
         let mut columns = Vec::with_capacity(plans.len());
         for (field, plan) in wanted.fields().iter().zip(plans) {
-            let other = || others.as_ref()?.column_by_name(field.name()).cloned();
             let column = match plan {
-                Some(plan) => plan.decode(total, cache, self.keeps, &stored)?,
-                None => other().unwrap_or_else(|| new_null_array(field.data_type(), total)),
+                Source::Pages(plan) => plan.decode(total, cache, self.keeps, &stored)?,
+                Source::Foreign(place) => {
+                    // The crate panics on some damaged bytes.
+                    let read = AssertUnwindSafe(self.by_crate(place, rows)).catch_unwind().await;
+                    read.unwrap_or_else(|_| Err(page::damaged("the pages of a nested column are damaged")))?
+                }
+                Source::Nowhere => new_null_array(field.data_type(), total),
             };
             let same = column.data_type() == field.data_type();
             columns.push(if same { column } else { cast(&column, field.data_type())? });
@@ -164,11 +156,7 @@ impl OpenFile {
     /// This file with what these rows are stored in at hand.
     async fn ahead(&self, wanted: &SchemaRef, rows: &[Range<u64>]) -> Result<Self, ParquetError> {
         let mut fetch = Vec::new();
-        for field in wanted.fields() {
-            if let Some((_, FileColumn::Native(leaf))) = self.column(field) {
-                Plan::new(&self.footer, leaf, rows, None, &mut fetch)?;
-            }
-        }
+        self.plans(wanted, rows, None, &mut fetch)?;
         Ok(Self { reader: self.reader.ahead(fetch).await?, keeps: false, ..self.clone() })
     }
 
@@ -187,15 +175,29 @@ impl OpenFile {
         if end > begin { end - begin } else { most }
     }
 
-    fn column(&self, field: &FieldRef) -> Option<(usize, &FileColumn)> {
-        let place = self.footer.metadata.schema().index_of(field.name()).ok()?;
-        Some((place, self.footer.layout.columns.get(place)?))
+    /// Where each column comes from; what is not kept and has to be read is added to `fetch`.
+    pub(super) fn plans(
+        &self,
+        wanted: &SchemaRef,
+        rows: &[Range<u64>],
+        cache: Option<&PageCache>,
+        fetch: &mut Vec<Range<u64>>,
+    ) -> Result<Vec<Source<'_>>, ParquetError> {
+        let mut of = |field: &FieldRef| {
+            let Ok(place) = self.footer.metadata.schema().index_of(field.name()) else { return Ok(Source::Nowhere) };
+            match self.footer.layout.columns.get(place) {
+                Some(FileColumn::Native(leaf)) => Ok(Source::Pages(Plan::new(&self.footer, leaf, rows, cache, fetch)?)),
+                Some(FileColumn::Foreign) => Ok(Source::Foreign(place)),
+                None => Ok(Source::Nowhere),
+            }
+        };
+        wanted.fields().iter().map(&mut of).collect()
     }
 
-    /// The columns that are not read here.
-    async fn by_crate(&self, roots: &[usize], rows: &[Range<u64>]) -> Result<RecordBatch, ParquetError> {
+    /// A column that is not read here.
+    async fn by_crate(&self, place: usize, rows: &[Range<u64>]) -> Result<ArrayRef, ParquetError> {
         let metadata = &self.footer.metadata;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), [place]);
         let all = usize::try_from(self.footer.rows()).unwrap_or(usize::MAX);
         let ranges = rows.iter().map(|range| range.start as usize..range.end as usize);
         let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader.clone(), metadata.clone())
@@ -204,7 +206,8 @@ impl OpenFile {
             .build()?;
         let schema = Arc::clone(stream.schema());
         let batches = stream.try_collect::<Vec<_>>().await?;
-        Ok(concat_batches(&schema, &batches)?)
+        let batch = concat_batches(&schema, &batches)?;
+        batch.columns().first().cloned().ok_or_else(|| page::damaged("a column was not read"))
     }
 }
 

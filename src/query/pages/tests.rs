@@ -14,6 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::common::ScalarValue;
+use futures::TryStreamExt;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
@@ -208,7 +209,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn rows_are_those_of_the_parquet_crate(sheet in sheets(), marks in prop::collection::vec(any::<usize>(), 0..12), disk: bool) {
+    fn rows_are_those_of_the_parquet_crate(sheet in sheets(), marks in prop::collection::vec(any::<usize>(), 0..12), disk: bool, batch_rows in 1_u64..200) {
         let batch = rows_of(&sheet);
         let bytes = write(&batch, &sheet);
         let ranges = ranges(&marks, sheet.rows);
@@ -224,6 +225,12 @@ proptest! {
                 let again = file.read(&batch.schema(), &ranges).await.unwrap();
                 assert_eq!(first, again);
             }
+            let pieces = file.clone().stream(batch.schema(), ranges.clone(), batch_rows).try_collect::<Vec<_>>().await;
+            let pieces = pieces.unwrap();
+            assert!(pieces.iter().all(|piece| piece.batch.num_rows() as u64 <= batch_rows));
+            assert!(pieces.iter().flat_map(|piece| piece.rows.clone().into_iter().flatten()).eq(ranges.iter().cloned().flatten()));
+            let streamed = concat_batches(&batch.schema(), pieces.iter().map(|piece| &piece.batch)).unwrap();
+            assert_eq!(first, streamed);
             first
         });
         prop_assert_eq!(mine, naively(&bytes, &ranges));
@@ -288,6 +295,28 @@ async fn a_column_the_file_lacks_is_null_and_another_type_is_cast() {
     let read = file.read(&wanted, &[7..9, 20..21]).await.unwrap();
     assert_eq!((read.num_rows(), read.column(0).null_count()), (3, 3));
     assert_eq!(read.column(1).data_type(), &DataType::Int64);
+}
+
+proptest! {
+    #[test]
+    fn a_page_of_rows_is_one_read_per_column_chunk(sheet in sheets(), from: usize, wanted in 1_usize..100) {
+        let batch = rows_of(&sheet);
+        let bytes = write(&batch, &sheet);
+        let rows = (from % sheet.rows.max(1)) as u64..(from % sheet.rows.max(1) + wanted).min(sheet.rows) as u64;
+        let reads = runtime().block_on(async {
+            let reader = stored(&bytes, sheet.rows, None).await;
+            let footers = Arc::new(Footers::new(0));
+            let footer = footers.footer(&reader).await.unwrap();
+            let file = OpenFile::new(reader, Arc::clone(&footers), Arc::clone(&footer));
+            // Dictionaries are kept from the first time on.
+            file.read(&batch.schema(), std::slice::from_ref(&(0..sheet.rows as u64))).await.unwrap();
+            let mut fetch = Vec::new();
+            file.plans(&batch.schema(), std::slice::from_ref(&rows), Some(&footers.pages), &mut fetch).unwrap();
+            1 + fetch.windows(2).filter(|two| two[0].end != two[1].start).count()
+        });
+        let groups = rows.end.div_ceil(sheet.group_rows as u64) - rows.start / sheet.group_rows as u64;
+        prop_assert!(reads <= (batch.num_columns() as u64 * groups.max(1)) as usize, "{reads} reads of {groups} groups");
+    }
 }
 
 #[tokio::test]
