@@ -6,7 +6,12 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch},
@@ -32,8 +37,11 @@ pub(in crate::query) use self::{
 use super::{SliceError, error::plain, exact};
 use crate::catalog::TableSchema;
 
-/// Stack of the thread that parses and plans; only what is used is ever taken from memory.
+/// Stack on which a long text is parsed and planned; only what is used is ever taken from memory.
 const STACK: usize = 16 << 20;
+/// Bytes of a short text, and the stack that is enough for it.
+const SHORT: usize = 160;
+const SHORT_STACK: usize = 1536 << 10;
 
 /// A compiled `where`.
 #[derive(Clone)]
@@ -57,7 +65,7 @@ impl Predicate {
     /// # Errors
     /// With the character at fault and the nearest name, where there is one.
     pub fn parse(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
-        on_deep_stack("where", || Self::parse_here(text, schema))
+        on_deep_stack("where", text, || Self::parse_here(text, schema))
     }
 
     fn parse_here(text: &str, schema: &TableSchema) -> Result<Self, SliceError> {
@@ -150,19 +158,17 @@ impl Predicate {
     }
 }
 
-/// Runs what reads foreign text. Parser and planner recurse with large frames: they get a stack that the deepest text
-/// admitted cannot exhaust, whatever thread asks.
-pub(in crate::query) fn on_deep_stack<T: Send>(
+/// Runs what reads foreign `text`. Parser and planner recurse with large frames: they get a stack that the deepest text
+/// admitted cannot exhaust, whatever thread asks; most texts are too short to need another than the thread's own.
+pub(in crate::query) fn on_deep_stack<T>(
     parameter: &'static str,
-    read: impl FnOnce() -> Result<T, SliceError> + Send,
+    text: &str,
+    read: impl FnOnce() -> Result<T, SliceError>,
 ) -> Result<T, SliceError> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name(parameter.to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, read).map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(SliceError::new(parameter, "cannot be read here; a simpler one may work")),
-        }
-    })
+    let needed = if text.len() <= SHORT { SHORT_STACK } else { STACK };
+    // A library may panic over some text: whoever sent it is told, the others are served.
+    stacker::maybe_grow(needed, STACK, || catch_unwind(AssertUnwindSafe(read)))
+        .unwrap_or_else(|_| Err(SliceError::new(parameter, "cannot be read here; a simpler one may work")))
 }
 
 fn has_aggregate(expr: &Expr) -> Result<bool, DataFusionError> {

@@ -5,7 +5,7 @@ use arrow::{
     datatypes::{DataType, Field},
 };
 
-use super::Predicate;
+use super::{Predicate, SHORT, SHORT_STACK};
 use crate::catalog::{Column, TableSchema};
 
 fn schema() -> TableSchema {
@@ -168,6 +168,30 @@ fn the_deepest_that_is_admitted_fits_the_stack() {
     assert!(matching(&format!("id = 1 or {}", terms.get(..40).expect("terms").join(" or "))).contains(&0));
     let fine: Vec<String> = (0..120).map(|n| format!("id = {n}")).collect();
     assert_eq!(matching(&fine.join(" or ")), vec![0, 1]);
+}
+
+#[test]
+fn the_deepest_short_text_fits_the_stack_that_short_texts_are_given() {
+    let upto = |unit: &str, tail: &str| unit.repeat((SHORT - tail.len()) / unit.len()) + tail;
+    let closed = |open: &str, middle: &str, close: &str| {
+        let times = (SHORT - middle.len()) / (open.len() + close.len());
+        open.repeat(times) + middle + &close.repeat(times)
+    };
+    let texts = [
+        closed("(", "id=1", ")"),
+        closed("lower(", "title", ")='x'"),
+        closed("f(", "id", ")"),
+        closed("case when id=1 then ", "id", " end"),
+        closed("[", "id", "]"),
+        upto("not ", "id=1"),
+        upto("- ", "id=1"),
+        upto("id=1 or ", "id=1"),
+        upto("id+", "id=1"),
+        upto("id=1 and not(", "id=1"),
+    ];
+    let small = std::thread::Builder::new().stack_size(SHORT_STACK + (256 << 10));
+    let read = small.spawn(move || texts.map(|text| Predicate::parse(&text, &schema()).is_ok())).expect("a thread");
+    assert!(read.join().expect("no overflow").contains(&true));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Query {
     /// # Errors
     /// When it is not one SELECT of what is allowed; the text says where, and what would work.
     pub fn parse(text: &str) -> Result<Self, SliceError> {
-        on_deep_stack("query", || {
+        on_deep_stack("query", text, || {
             let (syntax, tables) = syntax::parse(text)?;
             let canonical = syntax.to_string();
             Ok(Self { text: text.into(), syntax: Arc::new(syntax), tables, canonical })
