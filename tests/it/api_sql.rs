@@ -586,3 +586,46 @@ async fn faults_of_a_beginner_are_told_the_query_that_was_meant() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_grows_without_bound_before_it_is_computed() {
+    let shelf = shelf().await;
+    let begun = Instant::now();
+    for (open, close) in [
+        ("coalesce(1.0 * ", ", 1)"),
+        ("nvl(1 + ", ", 1)"),
+        ("nvl2(", ", 1, 2)"),
+        ("nullif(1 + ", ", 1)"),
+        ("cast(", " between 0 and 5 as int)"),
+        ("cast(floor(", ") = 5 as int)"),
+    ] {
+        let nested = |times: usize| format!("{}id{}", open.repeat(times), close.repeat(times));
+        for times in [3, 20, 23] {
+            let expression = nested(times);
+            let rows = format!(
+                "/v1/datasets/films/tables/titles/rows?limit=1&where={}",
+                encoded(&format!("{expression} > 0"))
+            );
+            for path in [rows, address(&format!("select {expression} from films.titles"))] {
+                let answer = shelf.get(&path).await;
+                let status = answer.status().as_u16();
+                assert!(
+                    status == if times == 3 { 200 } else { 400 },
+                    "{times} {open}: {status} {}",
+                    answer.text().await.unwrap()
+                );
+            }
+        }
+    }
+    // A condition that sinks through subqueries.
+    for columns in ["x + x as x", "abs(x) * x as x", "x + x + x as x"] {
+        let mut from = "(select id as x from films.titles)".to_owned();
+        for _ in 0..22 {
+            from = format!("(select {columns} from {from})");
+        }
+        let answer = shelf.get(&address(&format!("select count(*) from {from} where x > 5"))).await;
+        let status = answer.status().as_u16();
+        assert!(status == 400 || status == 200, "{columns}: {status} {}", answer.text().await.unwrap());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}

@@ -1,4 +1,4 @@
-//! Three hundred hostile queries: each is refused or capped in bounded time, none is a fault of the server, and another
+//! Hundreds of hostile queries: each is refused or capped in bounded time, none is a fault of the server, and another
 //! client's rows come as if nothing were.
 
 use std::{
@@ -344,6 +344,9 @@ fn heavy() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+    all.extend(extreme().map(|expression| format!("select {expression}")));
+    all.extend(extreme().map(|expression| format!("select {expression}, id from films.titles where id < 3")));
+    all.extend(wide());
     // Doubling a text, or a list, again and again.
     for steps in [5, 12, 20] {
         let doubled = |step: &str| {
@@ -380,6 +383,211 @@ fn heavy() -> Vec<String> {
     all.push(format!("select count(*) from {TITLES} t0{joins}"));
     let joins: String = (1..20).map(|n| format!(" join {TITLES} t{n} on t{n}.year = t0.year")).collect();
     all.push(format!("select count(*) from {TITLES} t0{joins}"));
+    all
+}
+
+/// Values at the ends of what there is.
+fn extreme() -> impl Iterator<Item = &'static str> {
+    const ENDS: [&str; 84] = [
+        "date '2020-01-01' + interval '2147483647 years'",
+        "date '2020-01-01' - interval '2147483647 months'",
+        "date '9999-12-31' + interval '300000 years'",
+        "date '2020-01-01' + interval '9223372036854775807 days'",
+        "timestamp '2020-01-01' + interval '2147483647 days'",
+        "timestamp '9999-12-31' - timestamp '0001-01-01'",
+        "interval '2147483647 months' + interval '2147483647 months'",
+        "interval '2147483647 days' * 1000",
+        "- interval '2147483648 days'",
+        "date '5874897-12-31'",
+        "cast('262143-12-31' as date)",
+        "cast(2147483647 as date)",
+        "cast(9223372036854775807 as timestamp)",
+        "to_timestamp(9223372036854775807)",
+        "to_timestamp(-9.3e18)",
+        "to_timestamp_seconds(9223372036854775807)",
+        "to_timestamp_millis(-9223372036854775808)",
+        "from_unixtime(9223372036854775807)",
+        "from_unixtime(-9223372036854775808)",
+        "to_unixtime('a')",
+        "to_date('99999999-01-01')",
+        "to_char(date '2020-01-01', '%!')",
+        "to_char(date '2020-01-01', '%')",
+        "to_char(timestamp '2020-01-01', '%99999999d')",
+        "to_char(date '2020-01-01', '%Q %Z %z %+ %s %f')",
+        "make_date(2147483647, 1, 1)",
+        "make_date(2020, 99, -1)",
+        "date_trunc('year', cast('262143-12-31' as date))",
+        "date_trunc('microsecond', timestamp '9999-12-31')",
+        "date_bin(interval '2147483647 months', timestamp '2020-01-01')",
+        "date_bin(interval '-1 second', timestamp '2020-01-01')",
+        "date_bin(interval '1 nanosecond', timestamp '9999-12-31', timestamp '0001-01-01')",
+        "date_part('epoch', timestamp '9999-12-31')",
+        "extract(century from date '2020-01-01')",
+        "-9223372036854775808",
+        "-9223372036854775808 / -1",
+        "-9223372036854775808 % -1",
+        "abs(-9223372036854775808)",
+        "- (-9223372036854775808)",
+        "9223372036854775807 * 9223372036854775807",
+        "18446744073709551615 + 1",
+        "99999999999999999999999999999999999999 * 99999999999999999999999999999999999999",
+        "cast(99999999999999999999999999999999999999 as decimal(38, 0)) + 1",
+        "cast('9' as decimal(76, 75)) * cast('9' as decimal(76, 75))",
+        "cast('1e-70' as decimal(76, 76)) / 3",
+        "cast(1 as decimal(38, 38))",
+        "cast(1 as decimal(99, 1))",
+        "cast(1 as decimal(10, -5))",
+        "1e400",
+        "1 << 64",
+        "1 << -1",
+        "1 >> 9223372036854775807",
+        "round(1.5, 2147483647)",
+        "round(1.5, -2147483648)",
+        "round(cast(1.5 as decimal(38, 10)), 300)",
+        "trunc(1.5, -400)",
+        "factorial(20)",
+        "factorial(21)",
+        "factorial(-1)",
+        "gcd(-9223372036854775808, -9223372036854775808)",
+        "lcm(9223372036854775807, 9223372036854775806)",
+        "power(2, 9223372036854775807)",
+        "log(0, 0)",
+        "left('abc', -9223372036854775808)",
+        "right('abc', -9223372036854775808)",
+        "left('abc', 9223372036854775807)",
+        "substr('abc', 9223372036854775807, 9223372036854775807)",
+        "substr('abc', -9223372036854775808)",
+        "substring_index('a.b', '.', -9223372036854775808)",
+        "substring_index('a.b', '', 9223372036854775807)",
+        "split_part('a,b', ',', -9223372036854775808)",
+        "split_part('a,b', ',', 9223372036854775807)",
+        "regexp_instr('aaa', 'a', 9223372036854775807)",
+        "regexp_count('aaa', 'a', -1)",
+        "regexp_replace('aaa', '(a*)*(a*)*b', '$9999999999')",
+        "make_array(1, 2)[-9223372036854775808]",
+        "array_slice(make_array(1, 2), -9223372036854775808, 9223372036854775807)",
+        "array_slice(make_array(1, 2), 1, 2, 0)",
+        "array_slice(make_array(1, 2), 9223372036854775807, 1, -9223372036854775808)",
+        "array_position(make_array(1, 2), 2, 9223372036854775807)",
+        "array_to_string(make_array(null, 1), null, null)",
+        "string_to_array('', '')",
+        "flatten(make_array(make_array(make_array(1)), null))",
+        "array_max(make_array())",
+    ];
+    ENDS.into_iter()
+}
+
+/// Much of everything at once.
+fn wide() -> Vec<String> {
+    let many =
+        |times: usize, each: &dyn Fn(usize) -> String, with: &str| (0..times).map(each).collect::<Vec<_>>().join(with);
+    let mut all: Vec<String> = [
+        "select unnest(unnest(make_array(make_array(1, 2)))) from films.titles",
+        "select g, h, i, j from films.titles t, unnest(t.genres) g, unnest(t.genres) h, unnest(t.genres) i, unnest(t.genres) j",
+        "select count(*) from films.titles t, unnest(t.genres) g, films.titles u, unnest(u.genres) h, films.titles v",
+        "select count(*) from unnest(make_array(1, 2, 3)) a, unnest(make_array(1, 2, 3)) b, films.titles c, films.titles d, films.titles e",
+        "select unnest(x) from (select array_agg(genres) x from films.titles a cross join films.titles b)",
+        "select array_sort(x), array_distinct(x), array_reverse(x) from (select array_agg(a.\"Title\") x from films.titles a, films.titles b) t, films.titles c",
+        "select array_to_string(array_agg(text), text) from long.texts group by text",
+        "select array_to_string(string_to_array(text, 'a'), text) from long.texts",
+        "select string_to_array(text, null) from long.texts, films.titles",
+        "select string_agg(t, '') from (select array_to_string(array_agg(text), ',') t from long.texts, films.titles)",
+        "select count(*) from long.texts a join long.texts b on a.text like '%' || b.text || '%'",
+        "select count(*) from long.texts where text ~ '(a|aa|aaa)*(a|aa|aaa)*b'",
+        "select count(*) from long.texts, films.titles where regexp_like(text, '(.*)(.*)(.*)(.*)(.*)[^a]$')",
+        "select regexp_count(text, 'a??') from long.texts, films.titles",
+        "select regexp_match(text, '(a+)(a+)(a+)(a+)(a+)(a+)(a+)(a+)(a+)') from long.texts, films.titles",
+        "select translate(text, 'a', 'b'), initcap(text), reverse(text) from long.texts, films.titles",
+        "select levenshtein(text, reverse(text)) from long.texts",
+        "select lag(id, -9223372036854775808) over (order by id), lead(id, 9223372036854775807) over (order by id) from films.titles",
+        "select ntile(9223372036854775807) over (order by id), nth_value(id, 0) over (order by id) from films.titles",
+        "select ntile(0) over (order by id) from films.titles",
+        "select sum(id) over (order by id range between 9223372036854775807 preceding and 9223372036854775807 following) from films.titles",
+        "select sum(id) over (order by released range between interval '1 year' preceding and current row) from films.titles",
+        "select approx_percentile_cont(id, 2.0) from films.titles",
+        "select approx_percentile_cont(id, 0.5, 9223372036854775807) from films.titles",
+        "select percentile_cont(id, cast('NaN' as double)) from films.titles",
+        "select array_agg(id order by \"Title\" desc, id * -1) filter (where id > 3) from films.titles group by grouping sets ((), (id), (year, id))",
+        "select count(*) from films.titles limit 0",
+        "select * from films.titles order by id offset 99 limit 0",
+        "select * from films.titles where id in (select id from films.titles where id in (select id from films.titles where id in (select id from films.titles)))",
+        "select (select (select (select max(a.id) from films.titles a) from films.titles b limit 1) from films.titles c limit 1)",
+    ]
+    .map(str::to_owned)
+    .into();
+    let doubled = |steps: usize, with: &str| {
+        let step = |at: usize| format!("c{} as (select a.x from c{at} a {with} c{at} b)", at + 1);
+        let step = |at: usize| match with {
+            "union all" => format!("c{} as (select x from c{at} union all select x from c{at})", at + 1),
+            _ => step(at),
+        };
+        format!(
+            "with c0 as (select id as x from films.titles), {} select count(*) from c{steps}",
+            many(steps, &step, ", ")
+        )
+    };
+    // Rows that are one text many times over: small as they lie, large for whoever reads them.
+    let many_times = "(select a.text from long.texts a join films.titles b on a.id % 4 = b.id % 4)";
+    for expression in [
+        "string_to_array(text, '')",
+        "array_to_string(string_to_array(text, 'a'), '12345678')",
+        "regexp_match(text, '((((((((((a*))))))))))')",
+        "string_agg(text, text)",
+        "concat(text, text, text, text)",
+        "replace(text, 'a', 'bbbb')",
+        "max(upper(text))",
+        "unnest(string_to_array(text, 'a')), text",
+    ] {
+        all.push(format!("select {expression} from {many_times}"));
+    }
+    for steps in [5, 10, 40] {
+        all.push(doubled(steps, "union all"));
+        all.push(doubled(steps, "cross join"));
+    }
+    all.push(format!(
+        "with c0 as (select 1 x), {} select * from c40",
+        many(40, &|at| format!("c{} as (select x from c{at})", at + 1), ", ")
+    ));
+    for columns in [5, 8, 12, 24] {
+        let keys = many(columns, &|at| format!("id % {}", at + 2), ", ");
+        all.push(format!("select count(*) from films.titles group by cube({keys})"));
+        all.push(format!("select count(*) from films.titles group by rollup({keys})"));
+    }
+    all.push(format!("select {} from films.titles", many(400, &|at| format!("sum(id + {at})"), ", ")));
+    all.push(format!(
+        "select {} from films.titles",
+        many(200, &|at| format!("sum(id + {at}) over (order by id % {})", at + 1), ", ")
+    ));
+    all.push(format!("select {} from films.titles", many(200, &|at| format!("count(distinct id + {at})"), ", ")));
+    all.push(format!(
+        "select count(*) from long.texts where {}",
+        many(100, &|at| format!("text like '%{}%b'", "a%".repeat(at + 1)), " or ")
+    ));
+    all.push(format!("select count(*) from long.texts where text like '{}z'", "%a".repeat(1_500)));
+    all.push(format!(
+        "select count(*) from films.titles where \"Title\" in ({})",
+        many(4_000, &|at| format!("'{at}'"), ",")
+    ));
+    all.push(format!(
+        "select count(*) from films.titles where id not in ({}, null)",
+        many(9_000, &|at| at.to_string(), ",")
+    ));
+    all.push(format!(
+        "select count(*) from films.titles where {}",
+        many(300, &|at| format!("id in ({at}, id, null)"), " or ")
+    ));
+    all.push(format!(
+        "select count(*) from films.titles where {}",
+        many(300, &|at| format!("id not in ({at}, 7, 8, 9)"), " and ")
+    ));
+    all.push(format!("select coalesce({}) from films.titles", many(5_000, &|_| "id".to_owned(), ",")));
+    all.push(format!("select concat({}) from films.titles", many(900, &|_| "\"Title\"".to_owned(), ",")));
+    all.push(format!(
+        "select {} from films.titles",
+        many(40, &|at| format!("cast(id as decimal({}, 0))", at % 38 + 1), " * ")
+    ));
+    all.push(format!("select {}cast(1 as double){} from films.titles", "round(".repeat(40), ")".repeat(40)));
+    all.push(format!("select {}id{} from films.titles", "abs(1 + ".repeat(40), ")".repeat(40)));
     all
 }
 
@@ -437,7 +645,16 @@ async fn hostile_queries_are_refused_or_capped_and_others_are_served_meanwhile()
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     assert!(times.len() > 20 && median < Duration::from_millis(250), "rows took {median:?}, at worst {worst:?}");
     // It is as well as before.
-    assert_eq!(shelf.json("/v1/sql?query=select+1+as+n").await["rows"], json!([{"n": 1}]));
+    let begun = Instant::now();
+    let answer = loop {
+        let answer = shelf.get("/v1/sql?query=select+1+as+n").await;
+        // A function that was at work when its query was stopped ends its batch first.
+        if answer.status() == 200 || begun.elapsed() > BOUND {
+            break answer;
+        }
+    };
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(answer["rows"], json!([{"n": 1}]));
 }
 
 /// What is wrong with the answer to a query.

@@ -26,7 +26,7 @@ use self::{
     merge::{Kind, Merge},
     read::Side,
 };
-use super::{QueryError, Slice, SliceError, batches::Batches, budget::Budget, footer::Footers};
+use super::{QueryError, Slice, SliceError, batches::Batches, budget::Budget, engine::Sorting, footer::Footers};
 use crate::{
     catalog::{Column, ColumnType, DataFile, TableSchema},
     config::ScanCaps,
@@ -157,6 +157,14 @@ impl Changes {
             .all(|s| !s.primary_key.is_empty())
     }
 
+    /// Whether any rows have to be sorted for it, and not only merged.
+    pub fn sorts(&self) -> bool {
+        let slice = Slice { columns: Vec::new(), predicate: None, offset: 0, limit: None };
+        let feed = Feed::new(self.clone(), &slice, None, Budget::new(self.caps));
+        let sides = feed.steps.iter().filter_map(|step| feed.sides(step));
+        sides.into_iter().any(|sides| sides.before.sorts() || sides.after.sorts())
+    }
+
     fn budget(&self) -> Result<Budget, QueryError> {
         let budget = Budget::new(self.caps);
         // Known beforehand: a feed that will not be whole is better refused than begun.
@@ -169,15 +177,15 @@ impl Changes {
     }
 
     /// The rows of the feed: by version, then by primary key; an update's preimage comes right before its postimage.
-    /// `slice` is one of [`Self::schema`].
+    /// `slice` is one of [`Self::schema`]; what has to be sorted is sorted in `sorting`.
     ///
     /// # Errors
     /// When it takes more than one answer may. Failures to read come with the batches.
-    pub fn rows(self, slice: Slice) -> Result<Batches, QueryError> {
+    pub fn rows(self, slice: Slice, sorting: Sorting) -> Result<Batches, QueryError> {
         let budget = self.budget()?;
         let arrow = self.schema.to_arrow();
         let output = Arc::new(arrow.project(&slice.columns)?);
-        let feed = Feed::new(self, &slice, budget.clone());
+        let feed = Feed::new(self, &slice, Some(sorting), budget.clone());
         let cut = Cut { feed, output: Arc::clone(&output), skip: slice.offset, left: slice.limit, slice, arrow };
         let rows = stream::try_unfold(cut, |mut cut| async move {
             let batch = cut.next().await?;
@@ -191,12 +199,12 @@ impl Changes {
     ///
     /// # Errors
     /// When files cannot be read, or it takes more than one answer may.
-    pub async fn count(self, slice: Slice) -> Result<(Vec<(u64, Counts)>, u64), QueryError> {
+    pub async fn count(self, slice: Slice, sorting: Sorting) -> Result<(Vec<(u64, Counts)>, u64), QueryError> {
         let budget = self.budget()?;
         let mut counts: Vec<(u64, Counts)> = self.steps.iter().map(|step| (step.snapshot, Counts::default())).collect();
         let slice = Slice { columns: Vec::new(), offset: 0, limit: None, ..slice };
         let arrow = self.schema.to_arrow();
-        let mut feed = Feed::new(self, &slice, budget.clone());
+        let mut feed = Feed::new(self, &slice, Some(sorting), budget.clone());
         loop {
             let left = budget.begin();
             let next = tokio::time::timeout(left, feed.next()).await;
@@ -240,7 +248,17 @@ struct Feed {
     own: SchemaRef,
     /// Those of them that somebody wants to see.
     wanted: Vec<usize>,
+    sorting: Option<Sorting>,
     current: Option<(u64, Merge)>,
+}
+
+/// Two sides of a comparison.
+struct Sides {
+    before: Side,
+    after: Side,
+    layout: merge::Layout,
+    /// Whether rows can be paired.
+    alike: bool,
 }
 
 /// Some rows of the feed.
@@ -252,7 +270,7 @@ struct Found {
 }
 
 impl Feed {
-    fn new(changes: Changes, slice: &Slice, budget: Budget) -> Self {
+    fn new(changes: Changes, slice: &Slice, sorting: Option<Sorting>, budget: Budget) -> Self {
         let arrow = changes.schema.to_arrow();
         let own = arrow.fields().len().saturating_sub(2);
         let mut wanted: Vec<usize> = slice.columns.clone();
@@ -268,6 +286,7 @@ impl Feed {
             steps: changes.steps.into(),
             own,
             wanted,
+            sorting,
             current: None,
         }
     }
@@ -289,9 +308,19 @@ impl Feed {
 
     /// The comparison of one step; `None` when there is nothing to compare.
     fn begin(&self, step: &Step) -> Result<Option<(u64, Merge)>, QueryError> {
+        let Some(Sides { before, after, layout, alike }) = self.sides(step) else { return Ok(None) };
+        let rows = |side: Side| match &self.sorting {
+            Some(sorting) => side.sorting(sorting).rows(),
+            None => side.rows(),
+        };
+        Ok(Some((step.snapshot, Merge::new(layout, rows(before)?, rows(after)?, alike)?)))
+    }
+
+    /// What is compared in one step; `None` when there is nothing to compare.
+    fn sides(&self, step: &Step) -> Option<Sides> {
         let (before_files, after_files) = step.differing();
         if before_files.is_empty() && after_files.is_empty() {
-            return Ok(None);
+            return None;
         }
         let key = step.after.as_ref().or(step.before.as_ref()).map(|state| state.primary_key.clone());
         let key = key.unwrap_or_default();
@@ -330,10 +359,9 @@ impl Feed {
         let side = |state: &Option<State>, files: Vec<DataFile>| {
             Side::new(self.store.clone(), Arc::clone(&self.footers), self.budget.clone(), &self.own, &key, state, files)
         };
-        let before = side(&step.before, before_files).rows()?;
-        let after = side(&step.after, after_files).rows()?;
+        let (before, after) = (side(&step.before, before_files), side(&step.after, after_files));
         let layout = merge::Layout { own: Arc::clone(&self.own), key, compared, wanted: self.wanted.clone() };
-        Ok(Some((step.snapshot, Merge::new(layout, before, after, alike)?)))
+        Some(Sides { before, after, layout, alike })
     }
 }
 

@@ -3,11 +3,7 @@
 //! Where the files are sorted by the key already they are merged as they are read; else they are sorted, with bounded
 //! memory and spills to disk. Equal keys stay in the order of the files.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, UInt64Array, new_null_array},
@@ -16,20 +12,13 @@ use arrow::{
 };
 use datafusion::{
     error::DataFusionError,
-    execution::{
-        SendableRecordBatchStream, TaskContext,
-        context::SessionConfig,
-        disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::GreedyMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
-    },
+    execution::SendableRecordBatchStream,
     physical_expr::{LexOrdering, PhysicalSortExpr, expressions::Column},
     physical_plan::{
         ExecutionPlan,
         metrics::{BaselineMetrics, ExecutionPlanMetricsSet},
         sorts::{sort::SortExec, streaming_merge::StreamingMergeBuilder},
         stream::RecordBatchStreamAdapter,
-        streaming::{PartitionStream, StreamingTableExec},
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -37,7 +26,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{State, merge::SideRows};
 use crate::{
     catalog::DataFile,
-    query::{QueryError, budget::Budget, footer::Footers, pages::OpenFile},
+    query::{
+        QueryError,
+        budget::Budget,
+        engine::{Once, Sorting},
+        footer::Footers,
+        pages::OpenFile,
+    },
     store::Store,
 };
 
@@ -47,12 +42,6 @@ const RUNS: usize = 16;
 const BATCH_BYTES: u64 = 2 << 20;
 /// Rows of a batch at most.
 const BATCH_ROWS: u64 = 8192;
-/// Memory one sort may hold before it spills.
-const SORT_MEMORY: usize = 64 << 20;
-/// Of that, what is kept for merging what was spilled.
-const MERGE_MEMORY: usize = 12 << 20;
-/// Bytes on disk that one sort may take.
-const SPILL: u64 = 20 << 30;
 /// What a compressed byte becomes, about.
 const EXPANSION: u64 = 4;
 
@@ -68,6 +57,7 @@ pub(super) struct Side {
     keys: usize,
     /// Whether each part is in the order of the key already.
     sorted: bool,
+    sorting: Option<Sorting>,
 }
 
 /// Whether values of one type can be shown as another.
@@ -96,18 +86,28 @@ impl Side {
                     key.name() == sorted && column.is_some_and(|kind| kind.equals_datatype(key.data_type()))
                 })
         });
-        Self { store, footers, budget, files, schema, own: own.fields().len(), keys: key.len(), sorted }
+        Self { store, footers, budget, files, schema, own: own.fields().len(), keys: key.len(), sorted, sorting: None }
+    }
+
+    /// With room to sort in.
+    pub(super) fn sorting(self, sorting: &Sorting) -> Self {
+        Self { sorting: Some(sorting.clone()), ..self }
+    }
+
+    /// Its files by their part: those of one are in one order.
+    fn runs(&self) -> Vec<Vec<DataFile>> {
+        let parts = self.files.chunk_by(|one, next| one.part == next.part);
+        parts.map(<[DataFile]>::to_vec).collect()
+    }
+
+    /// Whether its rows have to be sorted, and not only merged.
+    pub(super) fn sorts(&self) -> bool {
+        !self.files.is_empty() && !(self.sorted && self.runs().len() <= RUNS)
     }
 
     /// Its rows in the order of the key.
     pub(super) fn rows(self) -> Result<SideRows, QueryError> {
-        let mut runs: Vec<Vec<DataFile>> = Vec::new();
-        for file in &self.files {
-            match runs.last_mut() {
-                Some(run) if run.last().is_some_and(|last| last.part == file.part) => run.push(file.clone()),
-                _ => runs.push(vec![file.clone()]),
-            }
-        }
+        let runs = self.runs();
         if runs.is_empty() {
             return Ok(stream::empty().boxed());
         }
@@ -121,8 +121,11 @@ impl Side {
         }));
         let Some(ordering) = ordering else { return Ok(self.read(self.files.clone(), 0)) };
         let rows = self.batch_rows();
-        let context = Arc::new(context(rows)?);
-        let merged = if self.sorted && runs.len() <= RUNS {
+        let Some(sorting) = self.sorting.clone() else {
+            return Err(QueryError::Broken("a side of a comparison has no room to sort in".to_owned()));
+        };
+        let context = Arc::new(sorting.context(rows));
+        let merged = if !self.sorts() {
             let mut first = 0;
             let runs = runs.into_iter().map(|run| {
                 let from = first;
@@ -143,15 +146,12 @@ impl Side {
                 .with_round_robin_tie_breaker(false)
                 .build()
         } else {
-            let input = OneStream::new(Arc::clone(&self.schema), self.source(self.files.clone(), 0));
-            let schema = Arc::clone(&self.schema);
-            StreamingTableExec::try_new(schema, vec![Arc::new(input)], None, [], false, None)
-                .map(|input| SortExec::new(ordering, Arc::new(input)))
-                .and_then(|sort| sort.execute(0, context))
+            Once::plan(self.source(self.files.clone(), 0))
+                .and_then(|input| SortExec::new(ordering, input).execute(0, context))
         };
         let budget = self.budget.clone();
-        let merged = merged.map_err(|error| failed(error, &budget))?;
-        Ok(merged.map_err(move |error| failed(error, &budget)).boxed())
+        let merged = merged.map_err(|error| sorting.failed(error, &budget))?;
+        Ok(merged.map_err(move |error| sorting.failed(error, &budget)).boxed())
     }
 
     /// Rows that hold [`BATCH_BYTES`], by what the files take.
@@ -212,63 +212,4 @@ fn shown(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, QueryError> {
         Some(column) if can_cast_types(column.data_type(), field.data_type()) => cast(column, field.data_type())?,
         _ => new_null_array(field.data_type(), batch.num_rows()),
     })
-}
-
-fn context(rows: usize) -> Result<TaskContext, QueryError> {
-    let config = SessionConfig::new()
-        .with_batch_size(rows)
-        .with_target_partitions(1)
-        .with_sort_spill_reservation_bytes(MERGE_MEMORY);
-    let disk =
-        DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(SPILL);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(SORT_MEMORY)))
-        .with_disk_manager_builder(disk)
-        .build_arc()
-        .map_err(|error| QueryError::Arrow(arrow::error::ArrowError::ExternalError(Box::new(error))))?;
-    Ok(TaskContext::default().with_session_config(config).with_runtime(runtime))
-}
-
-fn failed(error: DataFusionError, budget: &Budget) -> QueryError {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast::<QueryError>() {
-            Ok(ours) => *ours,
-            Err(inner) => QueryError::Arrow(arrow::error::ArrowError::ExternalError(inner)),
-        },
-        // No room left to sort in: more than one answer may take.
-        error if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => budget.is_too_much().into(),
-        error => QueryError::Arrow(arrow::error::ArrowError::ExternalError(Box::new(error))),
-    }
-}
-
-/// A stream that is read once, as a plan's leaf.
-struct OneStream {
-    schema: SchemaRef,
-    stream: Mutex<Option<SendableRecordBatchStream>>,
-}
-
-impl OneStream {
-    fn new(schema: SchemaRef, stream: SendableRecordBatchStream) -> Self {
-        Self { schema, stream: Mutex::new(Some(stream)) }
-    }
-}
-
-impl fmt::Debug for OneStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneStream").finish_non_exhaustive()
-    }
-}
-
-impl PartitionStream for OneStream {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let taken = self.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.unwrap_or_else(|| {
-            let again = DataFusionError::Internal("a side of a comparison is read once".into());
-            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream::iter([Err(again)])))
-        })
-    }
 }

@@ -24,6 +24,7 @@ mod queue;
 mod reader;
 mod running;
 mod session;
+mod sorting;
 mod statistics;
 pub mod table;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 pub(super) use self::once::Once;
 use self::{memory::Pool, queue::Queue, watch::Watch};
-pub use self::{queue::Turn, running::Running, table::EngineTable};
+pub use self::{queue::Turn, running::Running, sorting::Sorting, table::EngineTable};
 use super::{QueryError, budget::Budget, table::TableSource};
 use crate::config::{ScanCaps, SqlCaps, SqlSettings};
 

@@ -17,7 +17,7 @@ use datafusion::{
 
 use crate::{
     catalog::{Column, ColumnType, TableSchema},
-    query::QueryError,
+    query::{QueryError, SliceError},
 };
 
 /// Deepest nesting of a result's types.
@@ -83,10 +83,13 @@ impl Output {
                 if column.data_type() == field.data_type() {
                     Ok(Arc::clone(column))
                 } else {
-                    cast_with_options(column, field.data_type(), &options)
+                    cast_with_options(column, field.data_type(), &options).map_err(|error| {
+                        let text = format!("column `{}` of the result cannot be shown: {error}", field.name());
+                        QueryError::Slice(SliceError::new("query", text))
+                    })
                 }
             })
-            .collect::<Result<Vec<ArrayRef>, _>>()?;
+            .collect::<Result<Vec<ArrayRef>, QueryError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }

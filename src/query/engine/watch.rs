@@ -38,6 +38,11 @@ use futures::{StreamExt, stream};
 /// Longest value that is written once for each row of another table: so many times of it fill a batch.
 const REPEATED: usize = 32 << 10;
 
+/// Bytes of text in a batch that goes on to functions, beyond which it goes on in pieces.
+const BYTES: usize = 16 << 20;
+/// Items of lists that become rows at a time.
+const ITEMS: usize = 64 << 10;
+
 /// Whether work shall go on.
 #[derive(Debug, Default)]
 pub(super) struct Watch(AtomicBool);
@@ -65,6 +70,8 @@ enum Duty {
     Hold,
     /// Refuse values that are too long to be repeated for many rows.
     Short,
+    /// The same, and few enough items of lists at a time: each becomes a row.
+    Few,
 }
 
 /// The plan with watches in it.
@@ -75,7 +82,10 @@ pub(super) fn over(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<A
         let node = if node.is::<WindowAggExec>() {
             let children = children.into_iter().map(with(Duty::Hold)).collect();
             replaced(node, children)?
-        } else if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() || node.is::<UnnestExec>() {
+        } else if node.is::<UnnestExec>() {
+            let children = children.into_iter().map(with(Duty::Few)).collect();
+            replaced(node, children)?
+        } else if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() {
             let children = children.into_iter().map(with(Duty::Short)).collect();
             watched_filter(replaced(node, children)?, watch)?
         } else if children.is_empty() || children.len() > 1 {
@@ -159,24 +169,85 @@ impl ExecutionPlan for WatchExec {
         let held = Arc::new(MemoryConsumer::new("held rows").register(context.memory_pool()));
         let input = self.input.execute(partition, context)?;
         let (schema, duty) = (input.schema(), self.duty);
-        let state = (input, Arc::clone(&self.watch));
-        let batches = stream::try_unfold(state, move |(mut input, watch)| {
+        let state = (input, Arc::clone(&self.watch), None);
+        let batches = stream::try_unfold(state, move |(mut input, watch, rest)| {
             let held = Arc::clone(&held);
             async move {
                 tokio::task::coop::consume_budget().await;
                 watch.goes_on()?;
-                let Some(batch) = input.next().await.transpose()? else {
-                    return Ok(None);
+                let batch = match rest {
+                    Some(rest) => rest,
+                    None => {
+                        let Some(batch) = input.next().await.transpose()? else {
+                            return Ok(None);
+                        };
+                        match duty {
+                            Duty::Pass => {}
+                            Duty::Hold => held.try_grow(batch.get_array_memory_size().saturating_mul(2))?,
+                            Duty::Short | Duty::Few => short(&batch)?,
+                        }
+                        batch
+                    }
                 };
-                match duty {
-                    Duty::Pass => {}
-                    Duty::Hold => held.try_grow(batch.get_array_memory_size().saturating_mul(2))?,
-                    Duty::Short => short(&batch)?,
-                }
-                Ok(Some((batch, (input, watch))))
+                let (batch, rest) = match duty {
+                    Duty::Hold | Duty::Short => (batch, None),
+                    Duty::Pass => thin(batch, BYTES, &text_bytes),
+                    Duty::Few => thin(batch, ITEMS, &items_of),
+                };
+                Ok(Some((batch, (input, watch, rest))))
             }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+}
+
+/// As many of a batch's first rows as weigh no more than `most` together, but at least one; and the others.
+fn thin(
+    batch: RecordBatch,
+    most: usize,
+    weigh: &dyn Fn(&dyn Array, &mut [usize]),
+) -> (RecordBatch, Option<RecordBatch>) {
+    let heavy = batch
+        .columns()
+        .iter()
+        .any(|column| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView | DataType::List(_)));
+    if !heavy || batch.num_rows() < 2 {
+        return (batch, None);
+    }
+    let mut weights = vec![0; batch.num_rows()];
+    for column in batch.columns() {
+        weigh(column.as_ref(), &mut weights);
+    }
+    let mut sum = 0_usize;
+    let fit = weights.iter().take_while(|weight| {
+        sum = sum.saturating_add(**weight);
+        sum <= most
+    });
+    let fit = fit.count().max(1);
+    if fit == batch.num_rows() {
+        return (batch, None);
+    }
+    (batch.slice(0, fit), Some(batch.slice(fit, batch.num_rows() - fit)))
+}
+
+/// Bytes of the texts of each row. Views of them may be many times as much as what they point into.
+fn text_bytes(column: &dyn Array, weights: &mut [usize]) {
+    let views: &[u128] = match column.data_type() {
+        DataType::Utf8View => column.as_string_view().views(),
+        DataType::BinaryView => column.as_binary_view().views(),
+        _ => return,
+    };
+    for (weight, view) in weights.iter_mut().zip(views) {
+        *weight += (*view & u128::from(u32::MAX)) as usize;
+    }
+}
+
+/// Items of the lists of each row.
+fn items_of(column: &dyn Array, weights: &mut [usize]) {
+    let Some(list) = column.as_list_opt::<i32>() else { return };
+    let offsets = list.value_offsets();
+    for (weight, (from, to)) in weights.iter_mut().zip(offsets.iter().zip(offsets.iter().skip(1))) {
+        *weight = (*weight).max((to - from).max(0) as usize);
     }
 }
 

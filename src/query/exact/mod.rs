@@ -3,6 +3,7 @@
 //! - [`arithmetic`]: integers that overflow are an error, never another number.
 //! - [`floats`]: there is one zero and one NaN, which is equal to itself and larger than every number.
 //! - [`lists`]: `in` lists are not joined as if there were no nulls.
+//! - [`growth`]: nothing grows without bound before it is computed.
 //! - [`sums`]: sums that do not fit are an error as well.
 //! - [`plans`]: all of it over a whole plan.
 //!
@@ -11,6 +12,7 @@
 mod arithmetic;
 mod call;
 mod floats;
+mod growth;
 mod lists;
 mod plans;
 mod sums;
@@ -25,6 +27,7 @@ use datafusion::{
 
 pub(super) use self::{
     call::is_ours,
+    growth::{check as check_growth, check_plan as check_plan_growth},
     lists::simplify,
     plans::{Exact, optimizer_rules},
 };

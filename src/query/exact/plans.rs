@@ -10,6 +10,7 @@ use datafusion::{
 
 use super::{
     computed, floats,
+    growth::Bounded,
     lists::Simplify,
     sums::{self, Sum},
 };
@@ -18,7 +19,8 @@ use super::{
 pub(in crate::query) fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let ours: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(Simplify::default());
     let rules = Optimizer::new().rules.into_iter();
-    rules.map(|rule| if rule.name() == ours.name() { Arc::clone(&ours) } else { rule }).collect()
+    let rules = rules.map(|rule| if rule.name() == ours.name() { Arc::clone(&ours) } else { rule });
+    rules.map(|rule| Arc::new(Bounded(rule)) as Arc<dyn OptimizerRule + Send + Sync>).collect()
 }
 
 /// Puts a plan from SQL right, once its types are known: integers, floats and sums.

@@ -88,6 +88,7 @@ impl Predicate {
         if has_aggregate(&logical)? {
             return Err(DataFusionError::Plan("aggregates are not available: a `where` sees one row at a time".into()));
         }
+        exact::check_growth(&logical)?;
         let kind = logical.get_type(&all)?;
         if !matches!(kind, DataType::Boolean | DataType::Null) {
             return Err(DataFusionError::Plan(format!("gives a value of type {kind}, not true or false")));

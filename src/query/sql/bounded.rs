@@ -32,16 +32,24 @@ enum Growth {
     Sum,
     /// The first argument with each part of it replaced by the last one.
     Replace,
+    /// The first argument's values as text, with the second one between them.
+    Between,
+    /// The first argument in parts.
+    Split,
+    /// The first argument once for each group of the pattern.
+    Groups,
     /// Each argument may be compared with each other one.
     Product,
 }
 
 /// The growing functions among those allowed.
-const GROWING: [(&str, Growth); 9] = [
+const GROWING: [(&str, Growth); 11] = [
     ("concat", Growth::Sum),
     ("concat_ws", Growth::Sum),
     ("make_array", Growth::Sum),
-    ("array_to_string", Growth::Replace),
+    ("array_to_string", Growth::Between),
+    ("string_to_array", Growth::Split),
+    ("regexp_match", Growth::Groups),
     ("replace", Growth::Replace),
     ("regexp_replace", Growth::Replace),
     ("to_char", Growth::Sum),
@@ -76,8 +84,32 @@ impl Bounded {
         match self.growth {
             Growth::Sum => sizes().fold(0, usize::saturating_add),
             Growth::Replace => {
-                let by = args.iter().skip(1).map(|arg| size(arg, rows).div_ceil(rows.max(1))).max().unwrap_or(0);
+                let by = args.iter().skip(1).map(|arg| each(arg, rows)).max().unwrap_or(0);
                 sizes().next().unwrap_or(0).saturating_add(rows).saturating_mul(by.saturating_add(1))
+            }
+            Growth::Between => {
+                let by = args.iter().skip(1).map(|arg| each(arg, rows)).fold(0, usize::saturating_add);
+                let parts = args.first().map_or(0, |arg| parts(arg, rows)).saturating_mul(by.saturating_add(SHOWN));
+                sizes().next().unwrap_or(0).saturating_add(parts)
+            }
+            Growth::Split => {
+                let bytes = sizes().next().unwrap_or(0);
+                let parts = match args.get(1) {
+                    Some(ColumnarValue::Scalar(by)) => args.first().map_or(0, |text| split(text, rows, by)),
+                    _ => bytes,
+                };
+                // Each part has an offset.
+                bytes.saturating_add(parts.saturating_mul(size_of::<i32>()))
+            }
+            Growth::Groups => {
+                let groups = match args.get(1) {
+                    Some(ColumnarValue::Scalar(pattern)) => {
+                        pattern.try_as_str().flatten().map_or(0, |pattern| pattern.matches('(').count())
+                    }
+                    Some(pattern) => size(pattern, rows),
+                    None => 0,
+                };
+                sizes().next().unwrap_or(0).saturating_mul(groups.max(1))
             }
             Growth::Product => {
                 let longest = args.iter().map(longest).fold(1, usize::saturating_mul);
@@ -161,6 +193,53 @@ fn without_nulls(joined: ColumnarValue, given: &[ColumnarValue], rows: usize) ->
     match nulls {
         None => Ok(joined),
         Some(nulls) => Ok(ColumnarValue::Array(nullif(&joined.into_array(rows)?, &nulls)?)),
+    }
+}
+
+/// Bytes a number or a time takes as text, at most.
+const SHOWN: usize = 48;
+
+/// Bytes of the longest value of an argument, about.
+fn each(arg: &ColumnarValue, rows: usize) -> usize {
+    longest(arg).max(size(arg, rows).div_ceil(rows.max(1)))
+}
+
+/// Values inside of an argument's lists, however deep.
+fn parts(arg: &ColumnarValue, rows: usize) -> usize {
+    fn inside(array: &dyn Array) -> usize {
+        match array.as_list_opt::<i32>() {
+            Some(list) => match (list.offsets().first(), list.offsets().last()) {
+                (Some(first), Some(last)) => {
+                    let values = list.values().slice(*first as usize, (*last - *first) as usize);
+                    inside(values.as_ref()).saturating_add(list.len())
+                }
+                _ => 0,
+            },
+            None => array.len(),
+        }
+    }
+    match arg {
+        ColumnarValue::Array(array) => inside(array.as_ref()),
+        ColumnarValue::Scalar(value) => value.to_array().map_or(0, |array| inside(array.as_ref())).saturating_mul(rows),
+    }
+}
+
+/// Parts that texts have between separators.
+fn split(text: &ColumnarValue, rows: usize, by: &ScalarValue) -> usize {
+    let by = by.try_as_str().flatten();
+    let of = |text: Option<&str>| match (text, by) {
+        (None, _) => 0,
+        (Some(text), None | Some("")) => text.len(),
+        (Some(text), Some(by)) => text.matches(by).count() + 1,
+    };
+    match text {
+        ColumnarValue::Scalar(text) => of(text.try_as_str().flatten()).saturating_mul(rows),
+        ColumnarValue::Array(texts) => match texts.data_type() {
+            DataType::Utf8View => texts.as_string_view().iter().map(of).sum(),
+            DataType::Utf8 => texts.as_string::<i32>().iter().map(of).sum(),
+            DataType::LargeUtf8 => texts.as_string::<i64>().iter().map(of).sum(),
+            _ => bytes(texts.as_ref()),
+        },
     }
 }
 

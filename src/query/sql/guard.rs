@@ -7,7 +7,10 @@ use datafusion::{
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     execution::session_state::SessionState,
-    logical_expr::{Expr, LogicalPlan, Operator, WindowFrameBound, WindowFunctionDefinition, expr::BinaryExpr},
+    logical_expr::{
+        Cast, Expr, LogicalPlan, Operator, WindowFrameBound, WindowFunctionDefinition,
+        expr::{Alias, BinaryExpr, GroupingSet},
+    },
 };
 
 use super::{bounded, functions};
@@ -25,13 +28,28 @@ const TEXTS: usize = 16 << 10;
 const PATTERN: usize = 1 << 10;
 /// Bytes of a compiled pattern.
 const COMPILED: usize = 512 << 10;
+/// Centroids of an estimate of percentiles: memory is taken for all of them at once.
+const CENTROIDS: u32 = 10_000;
+/// Keys of a cube: it has a grouping for each of their sets.
+const CUBE: usize = 8;
+/// Keys of a rollup.
+const ROLLUP: usize = 16;
+/// Window functions of a query: each order of them sorts everything once more.
+const WINDOWS: usize = 40;
 /// Rows a window frame may reach back or ahead.
 const FRAME: u64 = 1_000_000;
 
 /// Refuses a plan that does what is not listed.
 pub(super) fn check(state: &SessionState, plan: &LogicalPlan) -> Result<()> {
-    let mut scans = 0;
+    exact::check_plan_growth(plan)?;
+    let (mut scans, mut windows) = (0, 0);
     plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Window(window) = node {
+            windows += window.window_expr.len();
+            if windows > WINDOWS {
+                return Err(refused(format!("has more than {WINDOWS} window functions")));
+            }
+        }
         let filters = match node {
             LogicalPlan::TableScan(_) => {
                 scans += 1;
@@ -125,7 +143,15 @@ fn expression(state: &SessionState, expr: &Expr) -> Result<usize> {
             }
             Ok(0)
         }
-        Expr::AggregateFunction(call) => aggregate(call.func.name()),
+        Expr::AggregateFunction(call) => {
+            let more = call.params.args.iter().skip(1);
+            if call.func.name() == "approx_percentile_cont"
+                && more.filter_map(whole).any(|number| number > i128::from(CENTROIDS))
+            {
+                return Err(refused(format!("approx_percentile_cont keeps at most {CENTROIDS} centroids")));
+            }
+            aggregate(call.func.name())
+        }
         Expr::WindowFunction(call) => {
             match &call.fun {
                 WindowFunctionDefinition::AggregateUDF(function) => {
@@ -159,6 +185,14 @@ fn expression(state: &SessionState, expr: &Expr) -> Result<usize> {
             }
             Ok(0)
         }
+        // Each makes a grouping of its own.
+        Expr::GroupingSet(GroupingSet::Cube(keys)) if keys.len() > CUBE => {
+            Err(refused(format!("cube takes at most {CUBE} keys; grouping sets say which of them are wanted")))
+        }
+        Expr::GroupingSet(GroupingSet::Rollup(keys)) if keys.len() > ROLLUP => {
+            Err(refused(format!("rollup takes at most {ROLLUP} keys")))
+        }
+        Expr::GroupingSet(_) => Ok(0),
         Expr::Cast(cast) => kind(cast.field.data_type()),
         Expr::TryCast(cast) => kind(cast.field.data_type()),
         Expr::Alias(_)
@@ -181,11 +215,27 @@ fn expression(state: &SessionState, expr: &Expr) -> Result<usize> {
         | Expr::InSubquery(_)
         | Expr::SetComparison(_)
         | Expr::ScalarSubquery(_)
-        | Expr::GroupingSet(_)
         | Expr::OuterReferenceColumn(..)
         | Expr::Unnest(_) => Ok(0),
         other => Err(refused(format!("`{other}` is not available"))),
     }
+}
+
+/// A whole number of the query.
+fn whole(expr: &Expr) -> Option<i128> {
+    let Expr::Literal(value, _) = bare(expr) else { return None };
+    match value.cast_to(&DataType::Decimal128(38, 0)) {
+        Ok(ScalarValue::Decimal128(number, ..)) => number,
+        _ => None,
+    }
+}
+
+/// An expression without casts and names.
+fn bare(mut expr: &Expr) -> &Expr {
+    while let Expr::Cast(Cast { expr: inner, .. }) | Expr::Alias(Alias { expr: inner, .. }) = expr {
+        expr = inner;
+    }
+    expr
 }
 
 fn aggregate(name: &str) -> Result<usize> {
@@ -207,13 +257,7 @@ fn kind(kind: &DataType) -> Result<usize> {
 
 /// A pattern is a text in the query, and small once it is compiled: then matching is as fast as the text is long.
 fn pattern(expr: &Expr) -> Result<()> {
-    let mut inner = expr;
-    while let Expr::Cast(datafusion::logical_expr::Cast { expr, .. })
-    | Expr::Alias(datafusion::logical_expr::expr::Alias { expr, .. }) = inner
-    {
-        inner = expr;
-    }
-    let Expr::Literal(value, _) = inner else {
+    let Expr::Literal(value, _) = bare(expr) else {
         return Err(refused("a regular expression is a text in the query, not a column".to_owned()));
     };
     let Some(Some(text)) = value.try_as_str() else { return Ok(()) };

@@ -20,6 +20,7 @@ use crate::{
         api::{
             asked::{self, Asked},
             paging::Pages,
+            sql,
         },
         deliver::{Delivery, deliver},
         incoming::Incoming,
@@ -31,6 +32,7 @@ use crate::{
     query::{
         changes::{COMMIT_VERSION, Changes, Counts},
         encode::{Format, json},
+        engine::Sorting,
     },
 };
 
@@ -126,6 +128,18 @@ fn read(request: &Incoming, subject: &Subject, params: &Params) -> Result<Asked,
     Ok(asked)
 }
 
+/// Room to sort in, with a turn among those that work for long if anything has to be sorted.
+async fn sorting(request: &Incoming, subject: &Subject, changes: &Changes) -> Result<Sorting, Problem> {
+    let state = &request.state;
+    let again = || format!("{}{}", subject.here(state), query_string(request.params.iter()));
+    let turn = match request.method != Method::HEAD && changes.sorts() {
+        true => Some(sql::turn_behind(state, again).await?),
+        false => None,
+    };
+    let (memory, spill) = (state.settings.sql.anonymous.memory, state.settings.extracts.anonymous.spill);
+    Ok(state.engine.sorting(turn, memory, spill, &state.settings.scan)?)
+}
+
 async fn answer(
     request: &Incoming,
     subject: &Subject,
@@ -146,13 +160,14 @@ async fn answer(
     if let Some(response) = subject.not_modified(request, &validity) {
         return Ok(response);
     }
+    let sorting = sorting(request, subject, &changes).await?;
     let shown = ["select", "offset", "limit", "format", "truncate"];
     let alone = asked.count != "none"
         && asked.format == Format::Json
         && !request.params.iter().any(|(name, _)| shown.contains(&name));
     let counted = if alone || (asked.count != "none" && request.method != Method::HEAD) {
-        let (copy, slice) = (changes.clone(), asked.slice.clone());
-        let counted = produce::apart(&request.state, move || async move { copy.count(slice).await }).await?;
+        let (copy, slice, sorting) = (changes.clone(), asked.slice.clone(), sorting.clone());
+        let counted = produce::apart(&request.state, move || async move { copy.count(slice, sorting).await }).await?;
         request.state.metrics.scanned.inc_by(counted.1);
         Some(counted)
     } else {
@@ -193,7 +208,7 @@ async fn answer(
         next: None,
         counted: counted.map_or(0, |(_, scanned)| scanned),
     };
-    let mut response = deliver(request, &validity, delivery, changes.rows(asked.slice)?).await?;
+    let mut response = deliver(request, &validity, delivery, changes.rows(asked.slice, sorting)?).await?;
     subject.describe(&mut response, &request.state);
     Ok(response)
 }
