@@ -102,7 +102,8 @@ impl Side {
 
     /// Whether its rows have to be sorted, and not only merged.
     pub(super) fn sorts(&self) -> bool {
-        !self.files.is_empty() && !(self.sorted && self.runs().len() <= RUNS)
+        let merged = self.sorted && self.runs().len() <= RUNS;
+        !(merged || self.files.is_empty())
     }
 
     /// Its rows in the order of the key.
