@@ -47,16 +47,14 @@ def criteria(found):
         other = theirs and one(found, theirs["server"], theirs["workload"], row["connections"], "p99_ms")
         tails.append(ratio(row["p99_ms"], other))
     page = one(found, "Openshelf", "pages", 1)
-    large = one(found, "Openshelf", "pages of the large table", 1)
-    beginning = one(found, "Openshelf", "pages at the beginning", 1)
     sql = facts.get("sql") or {}
     ratios = [query["openshelf_ms"] / query["duckdb_ms"] for query in sql.values() if isinstance(query, dict)]
     return [
         criterion("random pages, requests a second: best of ours to the better peer's", ratio(ours and ours["per_second"], theirs and theirs["per_second"]), 20, True),
         criterion("random pages, p99 to that peer's, at the worst number of connections", max((t for t in tails if t), default=None), 0.2),
         criterion("random pages, p50 to DuckDB's in process", ratio(page, one(found, "DuckDB", "pages", 0)), 0.2),
-        criterion("pages at the end to those at the beginning, p50", ratio(one(found, "Openshelf", "pages at the end", 1), beginning), 1.5),
-        criterion("pages of ten times the rows and files, p50", ratio(large, page), 1.5),
+        criterion("pages at the end to those at the beginning, p50", ratio(fact("depths", "pages at the end"), fact("depths", "pages at the beginning")), 1.5),
+        criterion("pages of ten times the rows and files, p50", ratio(fact("sizes", "pages of the large table"), fact("sizes", "pages")), 1.5),
         criterion("bytes read from the store for a page, at most", fact("scanned", "most"), MIB, unit="B"),
         criterion("look-up by key, p50 to DuckDB's in process", ratio(one(found, "Openshelf", "look-up", 1), one(found, "DuckDB", "look-up", 0)), 0.1),
         criterion("bytes read for an absent key, on average", fact("scanned_absent", "mean"), 0, unit="B"),

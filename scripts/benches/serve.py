@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -64,6 +65,18 @@ class Bench:
         """Every kind of request at every number of connections."""
         for workload, file in workloads.write(folder, server.name.lower(), asked).items():
             self.attempt(f"{server.name}: {workload}", lambda: self.load(server, workload, file, post), server)
+
+    def by_turns(self, server, folder, asked, turns=5):
+        """The median p50 of each kind of request on one connection, in milliseconds. Short runs by turns: a machine that
+        is slow for a while is slow for all of them."""
+        files = workloads.write(folder, server.name.lower(), asked)
+        found = {workload: [] for workload in files}
+        for turn in range(turns):
+            for workload, file in files.items():
+                first = turn * workloads.PATHS // turns
+                result = load.run(server, workload, file, 1, max(1, self.given.seconds // 4), first)
+                found[workload].append(result["p50_ms"])
+        return {workload: statistics.median(times) for workload, times in found.items()}
 
     def load(self, server, workload, file, post):
         load.check(server, workload, file, post)
@@ -139,9 +152,15 @@ def measure_openshelf(bench, folder, store, made):
         if facts["index_seconds"] is None:
             del asked["full text"]
         bench.loads(server, folder, asked)
+        ends = {name: asked[name] for name in ["pages at the beginning", "pages at the end"]}
+        measure = lambda: bench.by_turns(server, folder, ends)
+        facts["depths"] = bench.attempt("Openshelf: pages at both ends by turns", measure, server)
         if given.large:
             large = workloads.openshelf(table_of(10 * table.rows), "titles-large")
+            sizes = {"pages": asked["pages"], "pages of the large table": large["pages"]}
             bench.loads(server, folder, {"pages of the large table": large["pages"]})
+            measure = lambda: bench.by_turns(server, folder, sizes)
+            facts["sizes"] = bench.attempt("Openshelf: pages of both tables by turns", measure, server)
         measure = lambda: inprocess.sql(server, table.files, given.seconds)
         facts["sql"] = bench.attempt("Openshelf: SQL", measure, server)
         rows = min(1_000_000, table.rows // 2)
