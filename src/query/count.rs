@@ -10,7 +10,7 @@ use super::{
 /// Rows that an estimate looks at; where no more are left to look at, it is exact.
 const LOOKED_AT: u64 = 64_000;
 /// Rows looked at in one place, about a page.
-const PLACE: u64 = 2000;
+const PLACE: u64 = 1000;
 /// Files whose footers an estimate reads.
 const FILES: usize = 32;
 

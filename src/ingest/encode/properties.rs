@@ -23,7 +23,7 @@ use crate::{
     ingest::Failure,
 };
 
-/// A dictionary larger than this costs a slice more than it saves: it is read whole, for a page of 2 000 rows.
+/// A dictionary larger than this costs a slice more than it saves: it is read whole, for a page of 1 000 rows.
 const DICTIONARY_BYTES: usize = 16 << 10;
 /// Values looked at to see whether a dictionary pays.
 const SAMPLE: usize = 50_000;

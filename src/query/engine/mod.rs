@@ -40,6 +40,7 @@ use datafusion::{
     physical_plan::{ExecutionPlan, execute_stream},
 };
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::once::Once;
 use self::{memory::Pool, queue::Queue, watch::Watch};
@@ -197,8 +198,8 @@ impl Work<'_> {
         work: impl Future<Output = Result<T, DataFusionError>> + Send + 'static,
     ) -> Result<T, QueryError> {
         let left = self.budget.begin();
-        let mut task = running::AbortOnDrop(self.engine.threads()?.spawn(work));
-        let done = tokio::time::timeout(left, &mut task.0).await;
+        let task = AbortOnDropHandle::new(self.engine.threads()?.spawn(work));
+        let done = tokio::time::timeout(left, task).await;
         self.budget.end();
         match done {
             Err(_) => Err(self.budget.time_is_up().into()),

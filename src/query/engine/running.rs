@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{error::DataFusionError, physical_plan::SendableRecordBatchStream};
 use futures::StreamExt;
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{queue::Turn, watch::Watch};
 use crate::{
@@ -20,16 +21,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Batches computed ahead of the reader.
 const AHEAD: usize = 2;
-
-/// A task that ends when nobody wants it any more.
-#[derive(Debug)]
-pub(super) struct AbortOnDrop<T>(pub(super) JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// What comes out of a plan. The end is said: work that breaks off must not look like a whole result.
 #[derive(Debug)]
@@ -49,7 +40,7 @@ pub struct Running {
     rows: u64,
     ended: bool,
     watch: Arc<Watch>,
-    _work: AbortOnDrop<()>,
+    _work: AbortOnDropHandle<()>,
 }
 
 impl Drop for Running {
@@ -84,7 +75,7 @@ impl Running {
                 }
             }
         });
-        Self { schema, batches, budget, caps, rows: 0, ended: false, watch, _work: AbortOnDrop(work) }
+        Self { schema, batches, budget, caps, rows: 0, ended: false, watch, _work: AbortOnDropHandle::new(work) }
     }
 
     /// The schema of its batches.

@@ -60,7 +60,7 @@ fn pages_are_small_indexed_and_checked() {
             let mut firsts: Vec<i64> = offsets.page_locations().iter().map(|page| page.first_row_index).collect();
             firsts.push(group.num_rows());
             let longest = firsts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-            assert!(longest <= 2000, "{} rows in a page of {}", longest, column.column_path());
+            assert!(longest <= 1000, "{} rows in a page of {}", longest, column.column_path());
             assert!(firsts.len() as i64 - 1 <= group.num_rows() / 1500 + 1, "too many pages");
             assert!(column.statistics().is_some() && column.column_index_length().is_some());
             // Every page, the dictionary's too: header with checksum, then the body it is of.
@@ -121,7 +121,7 @@ fn pages_stay_small_whatever_their_bytes_and_nesting() {
                 let mut firsts: Vec<i64> = offsets.page_locations().iter().map(|page| page.first_row_index).collect();
                 firsts.push(group.num_rows());
                 let longest = firsts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-                assert!(longest <= 2000, "{longest} rows in a page of leaf {leaf}");
+                assert!(longest <= 1000, "{longest} rows in a page of leaf {leaf}");
             }
         }
     }
