@@ -61,7 +61,7 @@ fn pages_are_small_indexed_and_checked() {
             firsts.push(group.num_rows());
             let longest = firsts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
             assert!(longest <= 1000, "{} rows in a page of {}", longest, column.column_path());
-            assert!(firsts.len() as i64 - 1 <= group.num_rows() / 1500 + 1, "too many pages");
+            assert!(firsts.len() as i64 - 1 <= group.num_rows() / 750 + 1, "too many pages");
             assert!(column.statistics().is_some() && column.column_index_length().is_some());
             // Every page, the dictionary's too: header with checksum, then the body it is of.
             let dictionary = column.dictionary_page_offset().map(|offset| {
