@@ -19,9 +19,6 @@ use url::Url;
 use super::memory::{Pool, Share};
 use crate::{config::SqlCaps, query::exact};
 
-/// Decoded predicate columns kept while a file is scanned.
-const PREDICATE_CACHE: usize = 8 << 20;
-
 /// Functions, rules and conventions. Without table functions, file formats or a way to name what was not given.
 pub(super) fn state(partitions: usize) -> SessionState {
     let mut config = SessionConfig::new().with_target_partitions(partitions).with_information_schema(false);
@@ -35,9 +32,9 @@ pub(super) fn state(partitions: usize) -> SessionState {
     options.execution.enforce_batch_size_in_joins = true;
     options.execution.sort_spill_reservation_bytes = 4 << 20;
     let parquet = &mut options.execution.parquet;
-    parquet.pushdown_filters = true;
-    parquet.reorder_filters = true;
-    parquet.max_predicate_cache_size = Some(PREDICATE_CACHE);
+    // Rows are filtered above the scan: DataFusion 55 leaves the filter out for row groups where no row is known to fail,
+    // and then keeps rows for which it is null, as of an empty list's first item.
+    parquet.pushdown_filters = false;
     parquet.metadata_size_hint = None;
     SessionStateBuilder::new()
         .with_config(config)

@@ -172,9 +172,15 @@ async fn permuted(shelf: &TestShelf, made: &Made, parameters: &[(&str, String)])
     rows
 }
 
+/// Seeds and row counts that failed once.
+const FAILED_BEFORE: [(u64, usize); 1] = [(4_150_399_946_571_968_834, 122)];
+
 #[test]
 fn a_slice_is_what_is_computed_naively_over_all_rows() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
+    for (seed, count) in FAILED_BEFORE {
+        runtime.block_on(case(seed, count)).unwrap_or_else(|error| panic!("seed {seed}, {count} rows: {error}"));
+    }
     let cases = std::env::var("OPENSHELF_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let strategy = (any::<u64>(), 0..160_usize);
