@@ -11,6 +11,7 @@ mod body;
 mod cache;
 mod collected;
 mod connection;
+mod decoders;
 mod deliver;
 mod etag;
 mod extracts;

@@ -4,7 +4,7 @@
 //! The first piece is made before any header is sent, so that what fails early is a problem and not a broken answer, and
 //! small answers have a length. What fails later aborts the body: it never ends as if it were whole.
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
 use axum::body::{Body, Bytes};
 use futures::{Stream, StreamExt, stream};
@@ -146,8 +146,8 @@ impl Producer {
     }
 }
 
-/// Does work that decodes on a thread made for blocking, as many at a time as there are places. When the client goes away,
-/// the returned future is dropped, and the work stops at its next read.
+/// Does work that decodes on a thread for that ([`Decoders`](super::decoders::Decoders)). When the client goes away, the
+/// returned future is dropped, and the work stops at its next read.
 ///
 /// # Errors
 /// As the work, or [`QueryError::Cut`] when it ends before its time.
@@ -156,12 +156,9 @@ where
     T: Send + 'static,
     W: Future<Output = Result<T, QueryError>>,
 {
-    let cut = |error: &dyn std::error::Error| QueryError::Cut(error.to_string());
-    let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|error| cut(&error))?;
     let runtime = tokio::runtime::Handle::current();
     let (_alive, gone) = oneshot::channel::<()>();
-    let working = tokio::task::spawn_blocking(move || {
-        let _place = place;
+    let working = state.decoders.run(move || {
         runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -170,7 +167,7 @@ where
             }
         })
     });
-    working.await.map_err(|error| cut(&error))?
+    working.await?
 }
 
 /// A stream whose next item is made while the one before is sent. Dropped, it makes no more.

@@ -2,17 +2,16 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use chrono::{DateTime, Utc};
-use tokio::sync::Semaphore;
-
 use super::{
-    background::Background, extracts::Extracts, limits::Lanes, listing::Listing, metrics::Metrics, statistics::Known,
+    background::Background, decoders::Decoders, extracts::Extracts, limits::Lanes, listing::Listing, metrics::Metrics,
+    statistics::Known,
 };
 use crate::{
     config::ServeSettings,
     query::{engine::Engine, footer::Footers, search::Indexes, table::Tables},
     store::Store,
 };
+use chrono::{DateTime, Utc};
 
 /// Where the time comes from.
 pub type Clock = fn() -> DateTime<Utc>;
@@ -42,7 +41,7 @@ pub(super) struct Inner {
     pub(super) tables: Tables,
     pub(super) listing: Listing,
     pub(super) metrics: Metrics,
-    pub(super) decoders: Arc<Semaphore>,
+    pub(super) decoders: Decoders,
     /// Work that no answer waits for.
     pub(super) background: Background,
     /// Copies of indexes from the store to here: they never wait for what is made.
@@ -74,7 +73,7 @@ impl AppState {
     pub(super) fn new(store: Store, settings: ServeSettings, engine: Engine, clock: Clock, loopback: bool) -> Self {
         // Behind a proxy, loopback is how the whole world connects.
         let alone = loopback && settings.trusted_proxies.is_empty();
-        let decoders = Arc::new(Semaphore::new(decoders(&store)));
+        let decoders = Decoders::new(decoders(&store));
         let footers = Arc::new(Footers::new(settings.page_cache));
         let extracts = Extracts::new(settings.extracts.workers);
         Self(Arc::new(Inner {

@@ -191,8 +191,8 @@ impl ExecutionPlan for WatchExec {
                 };
                 let (batch, rest) = match duty {
                     Duty::Hold | Duty::Short => (batch, None),
-                    Duty::Pass => thin(batch, BYTES, &text_bytes),
-                    Duty::Few => thin(batch, ITEMS, &items_of),
+                    Duty::Pass => thin(batch, BYTES, &text_bytes, &all_text_bytes),
+                    Duty::Few => thin(batch, ITEMS, &items_of, &all_items_of),
                 };
                 Ok(Some((batch, (input, watch, rest))))
             }
@@ -201,17 +201,16 @@ impl ExecutionPlan for WatchExec {
     }
 }
 
-/// As many of a batch's first rows as weigh no more than `most` together, but at least one; and the others.
+/// As many of a batch's first rows as weigh no more than `most` together, but at least one; and the others. `weigh_all`
+/// is what all rows of a column weigh, or more: nearly all batches go on whole, and rows are not looked at one by one.
 fn thin(
     batch: RecordBatch,
     most: usize,
     weigh: &dyn Fn(&dyn Array, &mut [usize]),
+    weigh_all: &dyn Fn(&dyn Array) -> usize,
 ) -> (RecordBatch, Option<RecordBatch>) {
-    let heavy = batch
-        .columns()
-        .iter()
-        .any(|column| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView | DataType::List(_)));
-    if !heavy || batch.num_rows() < 2 {
+    let all = batch.columns().iter().fold(0_usize, |all, column| all.saturating_add(weigh_all(column.as_ref())));
+    if all <= most || batch.num_rows() < 2 {
         return (batch, None);
     }
     let mut weights = vec![0; batch.num_rows()];
@@ -232,14 +231,27 @@ fn thin(
 
 /// Bytes of the texts of each row. Views of them may be many times as much as what they point into.
 fn text_bytes(column: &dyn Array, weights: &mut [usize]) {
-    let views: &[u128] = match column.data_type() {
+    for (weight, view) in weights.iter_mut().zip(views(column)) {
+        *weight += length(*view) as usize;
+    }
+}
+
+/// Bytes of the texts of all rows.
+fn all_text_bytes(column: &dyn Array) -> usize {
+    views(column).iter().map(|view| u64::from(length(*view))).sum::<u64>() as usize
+}
+
+fn views(column: &dyn Array) -> &[u128] {
+    match column.data_type() {
         DataType::Utf8View => column.as_string_view().views(),
         DataType::BinaryView => column.as_binary_view().views(),
-        _ => return,
-    };
-    for (weight, view) in weights.iter_mut().zip(views) {
-        *weight += (*view & u128::from(u32::MAX)) as usize;
+        _ => &[],
     }
+}
+
+/// Bytes of a view's text: its lowest four bytes.
+fn length(view: u128) -> u32 {
+    view as u32
 }
 
 /// Items of the lists of each row.
@@ -249,6 +261,13 @@ fn items_of(column: &dyn Array, weights: &mut [usize]) {
     for (weight, (from, to)) in weights.iter_mut().zip(offsets.iter().zip(offsets.iter().skip(1))) {
         *weight = (*weight).max((to - from).max(0) as usize);
     }
+}
+
+/// Items of all rows' lists.
+fn all_items_of(column: &dyn Array) -> usize {
+    let Some(list) = column.as_list_opt::<i32>() else { return 0 };
+    let offsets = list.value_offsets();
+    offsets.last().zip(offsets.first()).map_or(0, |(end, begin)| (end - begin).max(0) as usize)
 }
 
 /// Refuses a batch with a value too long to be repeated.
@@ -280,14 +299,13 @@ fn longest(column: &dyn Array) -> usize {
         let each = values.get_array_memory_size() / values.len().max(1);
         widest.saturating_mul(each.max(1))
     }
-    let of_views = |views: &[u128]| views.iter().map(|view| (*view & u128::from(u32::MAX)) as usize).max().unwrap_or(0);
+    let of_views = |views: &[u128]| views.iter().map(|view| length(*view)).max().unwrap_or(0) as usize;
     match column.data_type() {
         DataType::Utf8 => widest(column.as_string::<i32>().offsets()),
         DataType::LargeUtf8 => widest(column.as_string::<i64>().offsets()),
         DataType::Binary => widest(column.as_binary::<i32>().offsets()),
         DataType::LargeBinary => widest(column.as_binary::<i64>().offsets()),
-        DataType::Utf8View => of_views(column.as_string_view().views()),
-        DataType::BinaryView => of_views(column.as_binary_view().views()),
+        DataType::Utf8View | DataType::BinaryView => of_views(views(column)),
         DataType::List(_) => items(widest(column.as_list::<i32>().offsets()), column.as_list::<i32>().values()),
         DataType::LargeList(_) => items(widest(column.as_list::<i64>().offsets()), column.as_list::<i64>().values()),
         DataType::Map(..) => items(widest(column.as_map().offsets()), column.as_map().entries()),
