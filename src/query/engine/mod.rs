@@ -17,6 +17,7 @@
 //! ([`output`] turns batches into the types columns are published in).
 
 pub mod cost;
+mod flatten;
 mod memory;
 mod once;
 pub mod output;

@@ -35,6 +35,8 @@ use datafusion::{
 };
 use futures::{StreamExt, stream};
 
+use super::flatten::FlattenExec;
+
 /// Longest value that is written once for each row of another table: so many times of it fill a batch.
 const REPEATED: usize = 32 << 10;
 
@@ -82,9 +84,12 @@ pub(super) fn over(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<A
         let node = if node.is::<WindowAggExec>() {
             let children = children.into_iter().map(with(Duty::Hold)).collect();
             replaced(node, children)?
-        } else if node.is::<UnnestExec>() {
+        } else if let Some(unnest) = node.downcast_ref::<UnnestExec>() {
             let children = children.into_iter().map(with(Duty::Few)).collect();
-            replaced(node, children)?
+            match FlattenExec::instead_of(unnest) {
+                Some(flatten) => replaced(Arc::new(flatten), children)?,
+                None => replaced(node, children)?,
+            }
         } else if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() {
             let children = children.into_iter().map(with(Duty::Short)).collect();
             watched_filter(replaced(node, children)?, watch)?
