@@ -16,4 +16,4 @@ pub use dataset::{DatasetId, DatasetInfo, TableId};
 pub use license::{License, Redistribution};
 pub use run::{Blame, Outcome, RunRecord};
 pub use schema::{Column, TableSchema};
-pub use snapshot::{DataFile, Gap, Manifest, SegmentRef, SourceRecord, TableSnapshot};
+pub use snapshot::{DataFile, Gap, ListedFile, Manifest, SegmentRef, SourceRecord, TableSnapshot};

@@ -151,6 +151,10 @@ pub struct TableSnapshot {
     /// Segments of the list of reject files.
     #[serde(default)]
     pub reject_segments: Vec<SegmentRef>,
+    /// Segments of the data files by name ([`ListedFile`]), for whoever asks by name or lists a bucket; empty in manifests
+    /// older than this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed_segments: Vec<SegmentRef>,
 }
 
 /// A content-addressed piece of a list of files (data, rejects, upstream's, missing ones), shared by manifests.
@@ -162,6 +166,35 @@ pub struct SegmentRef {
     pub files: u64,
     /// Rows in those files; 0 where upstream's files are listed.
     pub rows: u64,
+    /// In a list by name: the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+}
+
+/// A data file as a listing of its bucket shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    /// Full object key inside the store.
+    pub key: String,
+    /// Size.
+    pub bytes: u64,
+    /// sha256 of the file, hex.
+    pub sha256: String,
+    /// The snapshot that added it.
+    pub added_in: u64,
+}
+
+impl ListedFile {
+    /// The file's own name: the last segment of its key.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or(&self.key)
+    }
+}
+
+impl From<&DataFile> for ListedFile {
+    fn from(file: &DataFile) -> Self {
+        Self { key: file.key.clone(), bytes: file.bytes, sha256: file.sha256.clone(), added_in: file.added_in }
+    }
 }
 
 /// One immutable Parquet file.

@@ -29,6 +29,7 @@ mod problem;
 mod produce;
 mod published;
 mod router;
+mod s3;
 mod search_index;
 mod server;
 mod state;

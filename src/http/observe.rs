@@ -22,6 +22,7 @@ use super::{
     limits::Peer,
     metrics::RequestLabels,
     problem::{Kind, MEDIA_TYPE, Problem},
+    s3,
     state::AppState,
 };
 
@@ -35,17 +36,26 @@ pub(super) async fn observe(State(state): State<AppState>, request: Request, nex
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
 
+    let s3 = s3::Form::of(&request);
+
     let mut response = next.run(request).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
-        let body = problem.body(&state, &id);
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        *response.body_mut() = if method == Method::HEAD { Body::empty() } else { Body::from(body) };
+        if let Some(s3) = s3.as_ref().filter(|s3| s3.tells(&problem)) {
+            s3.write(&state, &problem, &id, method != Method::HEAD, &mut response);
+        } else {
+            let body = problem.body(&state, &id);
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            *response.body_mut() = if method == Method::HEAD { Body::empty() } else { Body::from(body) };
+        }
         if let Some(cause) = problem.cause() {
             tracing::error!(request.id = %id, problem = problem.kind().code(), cause, "{method} {path} failed");
         }
     }
     tag_encoded_variant(&mut response);
+    if let Some(s3) = &s3 {
+        s3.mark(&id, &mut response);
+    }
     if let Ok(value) = HeaderValue::try_from(id.as_ref()) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }

@@ -108,6 +108,8 @@ kinds! {
         "`/openapi.json` describes every address, `/docs` explains them.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take that method"
         "Everything is read with GET (or HEAD); the `Allow` header lists what this address takes.";
+    NotImplemented "not-implemented" NOT_IMPLEMENTED "This is an operation that nothing here has"
+        "S3 has operations that a public, read-only bucket without versions has no use for. ListObjectsV2, HeadObject and GetObject are answered, with any signature or none.";
     PreconditionFailed "precondition-failed" PRECONDITION_FAILED "The file is not the one you asked for"
         "`If-Match` or `If-Unmodified-Since` did not hold. Published files never change, so the validator belongs to another file.";
     PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The request body is too large"
@@ -212,6 +214,11 @@ impl Problem {
             self.0.headers.push((name, value));
         }
         self
+    }
+
+    /// What to do instead, if it says so itself.
+    pub(super) fn hint_given(&self) -> Option<&str> {
+        self.0.hint.as_deref()
     }
 
     /// Its kind.

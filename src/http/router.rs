@@ -22,6 +22,7 @@ use super::{
     api, limits,
     observe::observe,
     problem::{Kind, Problem},
+    s3,
     state::AppState,
     web,
 };
@@ -79,7 +80,11 @@ fn pages() -> OpenApiRouter<AppState> {
 }
 
 fn data() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(api::data::get)).routes(routes!(api::extracts::file))
+    OpenApiRouter::new()
+        .routes(routes!(s3::bucket::list))
+        .routes(routes!(s3::bucket::list_slash))
+        .routes(routes!(api::data::get))
+        .routes(routes!(api::extracts::file))
 }
 
 fn health() -> OpenApiRouter<AppState> {
@@ -176,7 +181,10 @@ fn cors() -> CorsLayer {
 /// Every address: what a mistyped one may have meant.
 static ROUTES: LazyLock<Vec<String>> = LazyLock::new(|| document().paths.paths.into_keys().collect());
 
-async fn nothing_here(State(state): State<AppState>, uri: Uri) -> Problem {
+async fn nothing_here(State(state): State<AppState>, method: Method, uri: Uri) -> Problem {
+    if let Some(key) = uri.path().strip_prefix("/data/") {
+        return s3::bucket::nothing(&state, &method, key);
+    }
     let problem = Problem::new(Kind::RouteNotFound, format!("There is nothing at `{}`.", uri.path()));
     let near = near(uri.path()).unwrap_or_else(|| "/openapi.json".to_owned());
     // An address that cannot do without parameters is shown with them.

@@ -98,6 +98,7 @@ pub(super) async fn publish(
     for mut table in tables {
         table.snapshot.segments = store.put_segments(table.area, &loaded.id, &table.files).await?;
         table.snapshot.reject_segments = store.put_segments(table.area, &loaded.id, &table.rejects).await?;
+        table.snapshot.listed_segments = store.put_listed(table.area, &loaded.id, &table.files).await?;
         published.push(table.snapshot);
     }
     let area = Area::of(&loaded.definition.license);

@@ -7,6 +7,7 @@
 //! - `log` is the one create-only numbered log; `manifests` are one, and later leases and the audit log.
 //! - `segments` are content-addressed pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
 //!   runs.
+//! - `listed` is a table's data files by name, for listings and for whoever knows only a name.
 //! - `derived` is what was made from a snapshot and can be made again: statistics, search indexes.
 //! - `extracts` are jobs: a log each, their files, and the lists of what is due.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
@@ -16,6 +17,7 @@ mod disk;
 mod error;
 mod extracts;
 mod key;
+mod listed;
 mod log;
 mod manifests;
 mod open;
@@ -24,7 +26,7 @@ mod reads;
 mod runs;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     any::Any,
@@ -40,6 +42,7 @@ pub use derived::DerivedFolder;
 pub use error::StoreError;
 pub use extracts::{Agenda, Due};
 pub use key::{Area, DerivedFrom, Key};
+pub use listed::Listed;
 pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
 pub use segments::Record;

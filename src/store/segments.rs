@@ -23,7 +23,7 @@ const MOST: usize = 2048;
 /// A segment of enough records ends after one in so many.
 const ONE_IN: u64 = 512;
 /// Segments read or written side by side.
-const SEGMENTS_AT_ONCE: usize = 8;
+pub(super) const SEGMENTS_AT_ONCE: usize = 8;
 
 /// What segments hold.
 pub trait Record: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -143,7 +143,7 @@ impl Store {
         futures::stream::iter(writes).buffered(SEGMENTS_AT_ONCE).try_collect().await
     }
 
-    async fn put_segment<R: Record>(
+    pub(super) async fn put_segment<R: Record>(
         &self,
         area: Area,
         dataset: &DatasetId,
@@ -159,7 +159,7 @@ impl Store {
                 Err(other) => return Err(other),
             }
         }
-        Ok(SegmentRef { hash, files: files.len() as u64, rows: files.iter().map(Record::rows).sum() })
+        Ok(SegmentRef { hash, files: files.len() as u64, rows: files.iter().map(Record::rows).sum(), first: None })
     }
 
     async fn list<R: Record>(
@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// One segment, and the bytes of its JSON.
-    async fn segment<R: Record>(
+    pub(super) async fn segment<R: Record>(
         &self,
         area: Area,
         dataset: &DatasetId,
@@ -249,18 +249,18 @@ impl Store {
         Ok((read.files, body.len() as u64))
     }
 
-    fn cached<R: Record>(&self, name: &str) -> Option<(Arc<Vec<R>>, u64)> {
+    pub(super) fn cached<R: Record>(&self, name: &str) -> Option<(Arc<Vec<R>>, u64)> {
         let (records, bytes): (Arc<dyn Any + Send + Sync>, u64) = self.0.segments.get(name)?;
         Some((records.downcast().ok()?, bytes))
     }
 }
 
-fn id(manifest: &Manifest) -> Result<DatasetId, StoreError> {
+pub(super) fn id(manifest: &Manifest) -> Result<DatasetId, StoreError> {
     manifest.dataset.parse().map_err(|error| StoreError::corrupt(&manifest.dataset, error))
 }
 
 /// Cuts a list where its own records say so.
-fn cut<R: Record>(records: &[R]) -> Vec<&[R]> {
+pub(super) fn cut<R: Record>(records: &[R]) -> Vec<&[R]> {
     let mut segments = Vec::new();
     let mut begin = 0;
     for (at, record) in records.iter().enumerate() {

@@ -84,11 +84,15 @@ async fn what_is_no_longer_kept_says_so_and_names_the_current_one() {
             "/v1/sql?query=select+max%28word%29+from+d.t".into(),
         ),
         (format!("{table}/changes?from=1&to=2"), "/v1/datasets/d/snapshots/3".into()),
-        (format!("/data/d@1/t/{name}"), "/v1/datasets/d/snapshots/3".into()),
     ] {
         let told = is_gone(&shelf, &path, shelf.get(&path).await).await;
         assert_eq!(told["hint"], hint, "{path}");
         assert_eq!(shelf.get(&hint).await.status(), 200, "{hint}");
+    }
+    for path in [format!("/data/d@1/t/{name}"), "/data?list-type=2&prefix=d@1/".into()] {
+        let (status, code, message) = crate::shelf::s3_error(shelf.get(&path).await).await;
+        assert_eq!((status, code.as_str()), (410, "NoSuchKey"), "{path}");
+        assert!(message.contains("Snapshot 1 of `d`") && message.ends_with("/v1/datasets/d/snapshots/3"), "{message}");
     }
     // What is known from the manifest alone is still told, and the others are read as before.
     let kept = shelf.json(&format!("{table}/files?snapshot=1")).await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::shelf::{TestShelf, TestSnapshot, TestTable, films, header, now, problem, shelf};
+use crate::shelf::{TestShelf, TestSnapshot, TestTable, films, header, now, s3_error, shelf};
 
 const FILES: &str = "/v1/datasets/films/tables/titles/files";
 
@@ -86,7 +86,8 @@ async fn ranges_are_served_as_asked() {
     for range in [format!("bytes={size}-"), format!("bytes={}-{}", size + 1, size + 2), "bytes=-0".to_owned()] {
         let outside = shelf.get_with(&url, &[("range", &range)]).await;
         assert_eq!(header(&outside, "content-range"), Some(format!("bytes */{size}")));
-        assert_eq!(problem(outside).await.0, 416, "{range}");
+        let (status, code, _) = s3_error(outside).await;
+        assert_eq!((status, code.as_str()), (416, "InvalidRange"), "{range}");
     }
     for range in ["bytes=5-4", "bytes=0-1,4-5", "items=0-1", "bytes=x-"] {
         let ignored = shelf.get_with(&url, &[("range", range)]).await;
@@ -145,8 +146,9 @@ async fn files_of_older_snapshots_stay_readable_and_changes_are_listed() {
         "/data/films/titles/..%2f..%2fmanifests%2f00000000000000000001.json".to_owned(),
         "/data/films/other/none.parquet".to_owned(),
     ] {
-        let (status, body) = shelf.problem(&missing).await;
-        assert_eq!((status, body["type"].as_str().unwrap()), (404, "/problems/file-not-found"), "{missing}");
+        let (status, code, message) = s3_error(shelf.get(&missing).await).await;
+        assert_eq!((status, code.as_str()), (404, "NoSuchKey"), "{missing}");
+        assert!(message.contains("/v1/datasets/films/tables/"), "{message}");
     }
     let pinned = shelf.json(&format!("{FILES}?snapshot=1")).await;
     assert_eq!(pinned["files"].as_array().unwrap().len(), 2);
@@ -168,7 +170,7 @@ async fn a_file_that_no_manifest_names_is_not_served() {
         file: "stray.parquet".into(),
     };
     shelf.store.put_file(&key, &stray).await.unwrap();
-    assert_eq!(shelf.problem("/data/films/titles/stray.parquet").await.0, 404);
+    assert_eq!(shelf.get("/data/films/titles/stray.parquet").await.status(), 404);
 }
 
 #[tokio::test]
@@ -201,6 +203,12 @@ async fn personal_data_is_served_on_ones_own_machine_only() {
             if path.ends_with("none.parquet") { 404 } else { 200 },
             "{path}"
         );
+        if path.starts_with("/data/") {
+            let (status, code, message) = s3_error(public.get(path).await).await;
+            assert_eq!((status, code.as_str()), (403, "AccessDenied"), "{path}");
+            assert!(message.ends_with("openshelf ingest films &amp;&amp; openshelf serve"), "{message}");
+            continue;
+        }
         let (status, body) = public.problem(path).await;
         assert_eq!((status, body["type"].as_str().unwrap()), (451, "/problems/personal-use-only"), "{path}");
         assert_eq!(body["hint"], "openshelf ingest films && openshelf serve");
@@ -215,7 +223,7 @@ async fn personal_data_is_served_on_ones_own_machine_only() {
         .settings(|settings| settings.trusted_proxies = vec!["127.0.0.1".parse().unwrap()])
         .serve()
         .await;
-    assert_eq!(proxied.get(&file).await.status(), 451);
+    assert_eq!(proxied.get(&file).await.status(), 403);
 }
 
 #[tokio::test]
@@ -237,5 +245,5 @@ async fn a_tables_own_license_counts_and_so_does_the_current_one() {
     let (file, _) = first(&public).await;
     // When the license closes, what was published under the old one closes, too.
     TestSnapshot::new("films", vec![films()]).class(Redistribution::Personal).publish(&public.store).await;
-    assert_eq!(public.get(&file).await.status(), 451);
+    assert_eq!(public.get(&file).await.status(), 403);
 }

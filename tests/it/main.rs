@@ -29,6 +29,7 @@ mod origin;
 mod pack;
 mod readme;
 mod real_inputs;
+mod s3;
 mod shelf;
 mod shop;
 mod slices;

@@ -234,6 +234,7 @@ impl TestSnapshot {
             bytes: files.iter().map(|file| file.bytes).sum(),
             segments: store.put_segments(area, id, &files).await.unwrap(),
             reject_segments: store.put_segments(area, id, &rejects).await.unwrap(),
+            listed_segments: store.put_listed(area, id, &files).await.unwrap(),
         }
     }
 }
@@ -457,6 +458,25 @@ pub(crate) async fn problem(response: Response) -> (u16, Value) {
         assert!(body[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {body}");
     }
     (status, body)
+}
+
+/// An error in S3's form: its status, code and message.
+pub(crate) async fn s3_error(response: Response) -> (u16, String, String) {
+    let status = response.status().as_u16();
+    assert_eq!(header(&response, "content-type").as_deref(), Some("application/xml"), "status {status}");
+    let id = header(&response, "x-amz-request-id").unwrap();
+    let body = response.text().await.unwrap();
+    let one = |name: &str| elements(&body, name).pop().unwrap_or_else(|| panic!("no {name} in {body}"));
+    assert_eq!(one("RequestId"), id);
+    let message = one("Message");
+    assert!(message.contains(" What works: "), "{message}");
+    (status, one("Code"), message)
+}
+
+/// The texts of all elements of that name, as they are written.
+pub(crate) fn elements(xml: &str, name: &str) -> Vec<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    xml.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0.to_owned())).collect()
 }
 
 /// 250 rows in two files: many pages and row groups, nulls, and a column that is sorted.

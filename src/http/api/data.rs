@@ -13,15 +13,15 @@ use axum::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    catalog::{DataFile, DatasetId, License, Manifest, TableId, TableSnapshot},
+    catalog::{DatasetId, License, ListedFile, Manifest, TableId, TableSnapshot},
     http::{
         cache::CachePolicy,
         collected,
         file::{self, ServedFile},
         gate,
-        params::PathParams,
+        params::{Params, PathParams},
         problem::{Kind, Problem},
-        published,
+        published, s3,
         state::AppState,
     },
     store::{Area, Key},
@@ -33,7 +33,7 @@ const SNAPSHOTS_SEARCHED: usize = 1000;
 /// A published file.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Located {
-    file: DataFile,
+    file: ListedFile,
     license: License,
     modified: DateTime<Utc>,
 }
@@ -54,15 +54,17 @@ pub(in crate::http) struct Located {
         (status = 410, description = "Its snapshot is no longer kept"),
         (status = 412, description = "It is another file"),
         (status = 416, description = "The range lies outside"),
-        (status = 451, description = "The license allows no public copy")
+        (status = 403, description = "The license allows no public copy")
     )
 )]
 pub(in crate::http) async fn get(
     State(state): State<AppState>,
     path: PathParams,
+    params: Params,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    s3::refuse_operation(&state, &params)?;
     let found = locate(&state, path.get("dataset"), path.get("table"), path.get("file")).await?;
     let served = ServedFile {
         key: &found.file.key,
@@ -93,6 +95,10 @@ async fn locate(state: &AppState, dataset: &str, table: &str, file: &str) -> Res
         // What may not be served says so before it says whether it is there.
         gate::pass(state, manifest, table)?;
         if let Some(found) = find(state, manifest, table, file, &mut HashSet::new()).await? {
+            // What the current snapshot names is there.
+            if pinned.is_some() {
+                still_kept(state, manifest, &found.file.key).await?;
+            }
             return Ok(found);
         }
     }
@@ -142,18 +148,50 @@ async fn find(
     if fresh == 0 {
         return Ok(None);
     }
-    let files = match state.store.files(manifest, table).await {
-        Ok(files) => files,
+    let found = match state.store.listed_file(manifest, table, file).await {
+        Ok(found) => found,
         Err(error) => return Err(collected::or_gone(state, manifest, error.into()).await),
     };
-    let Some(found) = files.iter().find(|known| known.name() == file) else { return Ok(None) };
-    let Some(object) = state.store.object(&found.key).await? else {
-        let lost = Problem::internal(format!("{} is in a manifest and not in the store", found.key));
-        return Err(collected::or_gone(state, manifest, lost).await);
+    let Some(found) = found else { return Ok(None) };
+    let modified = modified(state, manifest, &found).await?;
+    Ok(Some(Arc::new(Located { modified, license: manifest.license_of(table).clone(), file: found })))
+}
+
+/// When a file of a snapshot was written: its name says so, else the snapshot that added it does. The same wherever it is
+/// asked, and whatever the storage thinks of it.
+///
+/// # Errors
+/// When the store does not give that snapshot's manifest.
+pub(in crate::http) async fn modified(
+    state: &AppState,
+    manifest: &Manifest,
+    file: &ListedFile,
+) -> Result<DateTime<Utc>, Problem> {
+    let named = file.name().split('.').next().and_then(|name| ulid::Ulid::from_string(name).ok());
+    let named = named.and_then(|id| i64::try_from(id.timestamp_ms()).ok()).map(|millis| millis / 1000);
+    let written = match named {
+        Some(seconds) => seconds,
+        None if file.added_in == manifest.snapshot => manifest.created.timestamp(),
+        None => {
+            let added = match manifest.dataset.parse::<DatasetId>() {
+                Ok(dataset) => state.store.manifest(&dataset, file.added_in).await?,
+                Err(_) => None,
+            };
+            added.map_or(manifest.created, |added| added.created).timestamp()
+        }
     };
-    Ok(Some(Arc::new(Located {
-        file: found.clone(),
-        license: manifest.license_of(table).clone(),
-        modified: object.modified,
-    })))
+    // HTTP dates have whole seconds.
+    Ok(DateTime::from_timestamp(written, 0).unwrap_or(manifest.created))
+}
+
+/// Lets pass what is still in the store.
+///
+/// # Errors
+/// 410 when that snapshot is no longer kept.
+pub(in crate::http) async fn still_kept(state: &AppState, manifest: &Manifest, key: &str) -> Result<(), Problem> {
+    if state.store.object(key).await?.is_some() {
+        return Ok(());
+    }
+    let lost = Problem::internal(format!("{key} is in a manifest and not in the store"));
+    Err(collected::or_gone(state, manifest, lost).await)
 }

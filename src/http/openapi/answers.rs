@@ -157,9 +157,18 @@ pub(super) fn rows_of_get(operations: &mut Map<String, Value>) {
     }
 }
 
+/// Whether an address has S3's errors.
+fn is_s3(path: &str) -> bool {
+    path == "/data" || path.starts_with("/data/")
+}
+
 /// The statuses any operation may answer with, by what it takes.
 fn statuses(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<u16> {
-    let mut all = vec![400, 414, 429, 431, 500, 503];
+    let mut all = vec![400, 414, 431, 500, 503];
+    // S3's clients wait when they are told 503.
+    if !is_s3(path) {
+        all.push(429);
+    }
     if path.contains('{') {
         all.push(404);
     }
@@ -191,8 +200,11 @@ pub(super) fn common(path: &str, method: &str, operation: &mut Map<String, Value
                 if said.as_str().is_some_and(str::is_empty) {
                     *said = described(status).into();
                 }
-                let schema = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
-                response.insert("content".to_owned(), json!({MEDIA_TYPE: schema}));
+                let content = match is_s3(path) {
+                    true => json!({"application/xml": {"schema": {"type": "string"}}}),
+                    false => json!({MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}),
+                };
+                response.insert("content".to_owned(), content);
                 names.extend(match status {
                     405 => &["Allow"][..],
                     429 | 503 => &["Retry-After"],

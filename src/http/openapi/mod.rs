@@ -39,7 +39,9 @@ pub(super) fn complete(routes: &utoipa::openapi::OpenApi) -> Result<Value, serde
 fn operation_id(method: &str, path: &str) -> String {
     let words = path.split(['/', '.', '-']).map(|word| word.trim_matches(['{', '}']));
     let words = words.filter(|word| !word.is_empty() && *word != "v1");
-    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+    // The same address with and without a slash at its end is two operations to S3's clients.
+    let slash = (path == "/data/").then_some("slash");
+    std::iter::once(method).chain(words).chain(slash).collect::<Vec<_>>().join("_")
 }
 
 /// The parameters of an operation that stand in one place: `query`, `path`.

@@ -75,6 +75,9 @@ fn every_operation_says_what_it_is_and_takes_and_answers() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
             assert!(response["headers"].get("X-Request-Id").is_some(), "{name} {status}");
             match status.parse::<u16>().expect("a status") {
+                400.. if path == "/data" || path.starts_with("/data/") => {
+                    assert!(response.pointer("/content/application~1xml").is_some(), "{name} {status}");
+                }
                 400.. => {
                     let problem = "/content/application~1problem+json/schema/$ref";
                     assert_eq!(response.pointer(problem).and_then(Value::as_str), Some("#/components/schemas/Problem"));

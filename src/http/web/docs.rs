@@ -184,6 +184,12 @@ pub(in crate::http) async fn page(
             code { "/data/{dataset}/{table}/{file}" }
             " serves them with ranges, conditions and HEAD, so that pandas, polars, DuckDB and Spark read only what they need."
         }
+        p {
+            "The same files are the public S3 bucket " code { "data" } " with this address as its endpoint, path-style: "
+            code { "s3://data/{dataset}/{table}/" } " is the current snapshot, " code { "s3://data/{dataset}@{n}/{table}/" }
+            " snapshot n. It is listed and read anonymously or with any signature (region " code { "us-east-1" }
+            "); nothing is written. Errors under " code { "/data" } " are S3's XML."
+        }
         h2 id="limits" { "Limits" }
         p {
             "By address; " code { "RateLimit" } " in every answer says what is left, " code { "Retry-After" }
@@ -196,7 +202,7 @@ pub(in crate::http) async fn page(
             " s. Whole files have no such bound."
         }
         h2 id="problems" { "Problems" }
-        p { "Errors are " code { "application/problem+json" } " with a hint that works." }
+        p { "Errors are " code { "application/problem+json" } " with a hint that works; under " code { "/data" } " they are in S3's form." }
         (problems(&state))
     };
     Ok(answer::html(layout(&state, "Docs", &body), CachePolicy::Current, &headers))

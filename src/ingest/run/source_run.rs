@@ -352,6 +352,7 @@ impl<'a> SourceRun<'a> {
             bytes: files.iter().map(|file| file.bytes).sum(),
             segments: vec![],
             reject_segments: vec![],
+            listed_segments: vec![],
         };
         Ok(ReadyTable { snapshot, area: table.area, files, rejects })
     }

@@ -141,3 +141,9 @@ async fn asking_for_the_head_again_costs_no_listing_and_no_body() {
 fn again(storage: &Arc<Lossy>) -> Store {
     Store::over("lossy:".into(), storage.clone(), None)
 }
+
+/// A store that counts the objects it reads.
+pub(crate) fn counted() -> (Store, impl Fn() -> u32) {
+    let (storage, store) = lossy();
+    (store, move || storage.reads.load(Ordering::SeqCst))
+}

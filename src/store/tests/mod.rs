@@ -5,7 +5,8 @@
 mod contract;
 mod crash;
 mod large;
-mod lossy;
+mod listed;
+pub(crate) mod lossy;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -70,7 +71,17 @@ fn file(n: u64) -> DataFile {
     }
 }
 
-fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot {
+/// A data file of that name in a table `t` of `d`.
+pub(crate) fn named(name: &str) -> DataFile {
+    DataFile { key: format!("d/data/t/{name}"), ..file(0) }
+}
+
+/// The first manifest of a dataset.
+pub(crate) fn manifest_of(name: &str, tables: Vec<TableSnapshot>) -> Manifest {
+    Manifest { tables, ..manifest(name, 1, "r") }
+}
+
+pub(crate) fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot {
     TableSnapshot {
         name: "t".into(),
         description: String::new(),
@@ -85,6 +96,7 @@ fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot {
         bytes: 0,
         segments,
         reject_segments: Vec::new(),
+        listed_segments: Vec::new(),
     }
 }
 

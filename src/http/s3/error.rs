@@ -1,0 +1,135 @@
+//! S3's form of errors: a code that clients branch on, a message with our way forward in it.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use super::{
+    BUCKET,
+    xml::{MEDIA_TYPE, Xml},
+};
+use crate::http::{
+    problem::{Kind, Problem},
+    state::AppState,
+};
+
+/// That a request's errors are in S3's form.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Form {
+    path: String,
+    /// Whether it is about the bucket there is.
+    ours: bool,
+}
+
+impl Form {
+    /// The form of a request under `/data`, or of one that is S3's by its signature and means another bucket.
+    pub(in crate::http) fn of(request: &Request) -> Option<Self> {
+        let path = request.uri().path();
+        let ours = path.strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET));
+        let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        (ours || is_signed(request)).then(|| Self { path: path.to_owned(), ours })
+    }
+
+    /// Whether this problem is told in it: of another bucket there is only to say that it is none.
+    pub(in crate::http) fn tells(&self, problem: &Problem) -> bool {
+        self.ours || problem.kind() == Kind::RouteNotFound
+    }
+
+    /// Puts a problem into an answer, whose status and headers are the problem's own. `keep_body`: not for HEAD.
+    pub(in crate::http) fn write(
+        &self,
+        state: &AppState,
+        problem: &Problem,
+        id: &str,
+        keep_body: bool,
+        response: &mut Response,
+    ) {
+        let (code, status) = code(problem.kind());
+        let code = if self.ours || problem.kind() != Kind::RouteNotFound { code } else { "NoSuchBucket" };
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        let body = self.body(state, code, problem, id);
+        // A HEAD has the length of what a GET would bring; S3 itself sends none, and clients want nothing.
+        *response.body_mut() = if keep_body {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            Body::from(body)
+        } else {
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            Body::empty()
+        };
+    }
+
+    /// Marks an answer as S3's clients look for it.
+    pub(in crate::http) fn mark(&self, id: &str, response: &mut Response) {
+        if self.ours
+            && let Ok(value) = HeaderValue::try_from(id)
+        {
+            response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), value);
+        }
+    }
+
+    fn body(&self, state: &AppState, code: &str, problem: &Problem, id: &str) -> Vec<u8> {
+        let mut xml = Xml::new();
+        xml.open("Error");
+        xml.text("Code", code);
+        let forward = match (code, problem.hint_given()) {
+            ("NoSuchBucket", _) => {
+                format!("There is one bucket, `{BUCKET}`: {}", state.url("/data?list-type=2&delimiter=/"))
+            }
+            (_, Some(hint)) => hint.to_owned(),
+            (_, None) => state.url(&format!("/problems/{}", problem.kind().code())),
+        };
+        xml.text(
+            "Message",
+            &format!("{} What works: {forward}", problem.detail().replace("`instance`", "`RequestId`")),
+        );
+        if self.ours {
+            xml.text("BucketName", BUCKET);
+            let key = self.path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
+            if !key.is_empty() {
+                xml.text("Key", &percent_encoding::percent_decode_str(key).decode_utf8_lossy());
+            }
+        }
+        xml.text("Resource", &self.path);
+        xml.text("RequestId", id);
+        xml.close("Error");
+        xml.bytes()
+    }
+}
+
+/// Whether a request carries a signature of AWS, in its headers or its address.
+fn is_signed(request: &Request) -> bool {
+    let by_header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    by_header.is_some_and(|text| text.starts_with("AWS"))
+        || request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Signature=") || query.contains("list-type=2"))
+}
+
+/// The code and status of a kind of problem.
+fn code(kind: Kind) -> (&'static str, StatusCode) {
+    let code = match kind {
+        Kind::FileNotFound
+        | Kind::DatasetNotFound
+        | Kind::TableNotFound
+        | Kind::SnapshotNotFound
+        | Kind::SnapshotCollected
+        | Kind::RouteNotFound => "NoSuchKey",
+        // 451 is unknown to these clients.
+        Kind::PersonalUseOnly => return ("AccessDenied", StatusCode::FORBIDDEN),
+        // What they wait and try again for.
+        Kind::TooManyRequests => return ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
+        Kind::MethodNotAllowed => "MethodNotAllowed",
+        Kind::NotImplemented => "NotImplemented",
+        Kind::PreconditionFailed => "PreconditionFailed",
+        Kind::RangeNotSatisfiable => "InvalidRange",
+        Kind::Unavailable | Kind::Busy => "ServiceUnavailable",
+        _ if kind.status().is_client_error() => "InvalidArgument",
+        _ => "InternalError",
+    };
+    (code, kind.status())
+}
