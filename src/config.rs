@@ -61,6 +61,9 @@ pub struct Caps {
     pub script_output: u64,
 }
 
+/// Rows in a data page at most, as files are written here: the reasons stand at [`EncodeSettings::page_rows`].
+pub const PAGE_ROWS: usize = 1000;
+
 /// Shape of the Parquet files.
 #[derive(Debug, Clone)]
 pub struct EncodeSettings {
@@ -331,7 +334,7 @@ impl Default for Caps {
 impl Default for EncodeSettings {
     fn default() -> Self {
         Self {
-            page_rows: 1000,
+            page_rows: PAGE_ROWS,
             row_group_bytes: (96 * MIB) as usize,
             row_group_rows: 1_000_000,
             file_bytes: 512 * MIB,

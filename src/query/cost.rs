@@ -13,14 +13,10 @@ use super::{
     QueryError, Slice, budget::Budget, footer::Footer, found::Choice, pages::OpenFile, predicate::Predicate,
     prune::Pruner, ranges, table::TableSource,
 };
-
-use crate::config::ScanCaps;
+use crate::config::{PAGE_ROWS, ScanCaps};
 
 /// Files whose footers are read for a reckoning; of more, some are taken for all.
 const FILES: usize = 64;
-
-/// Rows of a page, as we write them.
-const PAGE_ROWS: u64 = 1000;
 
 /// What an answer reads at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -144,7 +140,7 @@ async fn reckon_within(
         Some(choice) => {
             let rows = rows_of(choice, slice).min(cost.rows_of);
             cost.kind = "estimate";
-            let page = wanted_bytes / (cost.rows / PAGE_ROWS).max(1);
+            let page = wanted_bytes / (cost.rows / PAGE_ROWS as u64).max(1);
             wanted_bytes.min(page.saturating_mul(rows)).max(if reads_all { 0 } else { page.saturating_mul(rows) })
         }
     });

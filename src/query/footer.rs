@@ -7,7 +7,7 @@ use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     errors::Result as ParquetResult,
     file::{
-        metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData},
+        metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData},
         page_index::column_index::ColumnIndexMetaData,
     },
 };
@@ -142,8 +142,12 @@ impl Footers {
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load_async(&mut reader.clone(), options)
                 .await
-                .and_then(without_bounds_of_floats)
-                .and_then(|metadata| views::hinted(&metadata))
+                .and_then(|metadata| {
+                    let (arrow, parquet) = (Arc::clone(metadata.schema()), Arc::clone(metadata.metadata()));
+                    // Whoever has it alone need not copy it.
+                    drop(metadata);
+                    views::hinted(&arrow, without_bounds_of_floats(parquet)?)
+                })
                 .map_err(|source| QueryError::File { file: reader.key().to_owned(), source })?;
             Ok(Arc::new(Footer::new(metadata)))
         };
@@ -153,16 +157,15 @@ impl Footers {
 
 /// Bounds of floating-point columns leave NaN out, which sorts above every number here: whoever prunes by them loses
 /// rows. So nobody gets to see them.
-fn without_bounds_of_floats(metadata: ArrowReaderMetadata) -> ParquetResult<ArrowReaderMetadata> {
+fn without_bounds_of_floats(parquet: Arc<ParquetMetaData>) -> ParquetResult<Arc<ParquetMetaData>> {
     let is_float = |column: &ColumnChunkMetaData| {
         use parquet::basic::{LogicalType, Type};
         let half = matches!(column.column_descr().logical_type_ref(), Some(LogicalType::Float16));
         half || matches!(column.column_type(), Type::FLOAT | Type::DOUBLE)
     };
-    let parquet = metadata.metadata();
     let has_float = parquet.row_groups().first().is_some_and(|group| group.columns().iter().any(is_float));
     if !has_float {
-        return Ok(metadata);
+        return Ok(parquet);
     }
     let mut groups = Vec::with_capacity(parquet.num_row_groups());
     for group in parquet.row_groups() {
@@ -183,7 +186,7 @@ fn without_bounds_of_floats(metadata: ArrowReaderMetadata) -> ParquetResult<Arro
         };
         parquet.row_groups().iter().zip(index).map(of_group).collect()
     });
-    let schema = Arc::clone(metadata.schema());
-    let parquet = parquet.as_ref().clone().into_builder().set_row_groups(groups).set_column_index(pages).build();
-    ArrowReaderMetadata::try_new(Arc::new(parquet), ArrowReaderOptions::new().with_schema(schema))
+    let whole = ParquetMetaDataBuilder::new(parquet.file_metadata().clone());
+    let whole = whole.set_row_groups(groups).set_column_index(pages).set_offset_index(parquet.offset_index().cloned());
+    Ok(Arc::new(whole.build()))
 }

@@ -73,6 +73,9 @@ struct Current {
 pub struct Scan {
     source: TableSource,
     slice: Slice,
+    /// The columns of the slice.
+    wanted: SchemaRef,
+    /// The columns of its batches: the same, and numbers of rows if they are asked for.
     output: SchemaRef,
     pruner: Option<Pruner>,
     /// The physical rows looked at: ranges, ascending and apart from each other.
@@ -134,7 +137,7 @@ impl Scan {
 
     fn plan(source: TableSource, mut slice: Slice, rows: &[Range<u64>], budget: Budget) -> Self {
         let table = &source.table;
-        let output = table.arrow.project(&slice.columns).map_or_else(|_| Arc::clone(&table.arrow), Arc::new);
+        let wanted = table.arrow.project(&slice.columns).map_or_else(|_| Arc::clone(&table.arrow), Arc::new);
         let mut limit = slice.limit;
         match slice.predicate.as_ref().and_then(Predicate::constant) {
             Some(true) => slice.predicate = None,
@@ -159,7 +162,8 @@ impl Scan {
             numbered: false,
             source,
             slice,
-            output,
+            output: Arc::clone(&wanted),
+            wanted,
             pruner,
             rows,
             files: files.into(),
@@ -288,7 +292,7 @@ impl Scan {
         let TableSource { store, table, footers, .. } = &self.source;
         let Some(described) = table.files.get(at) else { return Ok(None) };
         let file = OpenFile::open(store, footers, described, &self.budget).await?;
-        let output = self.source.table.arrow.project(&self.slice.columns)?.into();
+        let output = Arc::clone(&self.wanted);
         let batch_rows = batch_rows(file.footer(), &output);
         let rows = ranges::inside(&self.rows, &table.span_of(at));
         let pieces = match (&self.slice.predicate, &self.pruner) {

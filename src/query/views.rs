@@ -10,7 +10,7 @@ use parquet::{
         encode_arrow_schema,
     },
     errors::Result as ParquetResult,
-    file::metadata::{FileMetaData, KeyValue},
+    file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder},
 };
 
 /// A schema with views for all its text and bytes. Without the metadata of fields: ids are of no use to a plan, and make
@@ -30,15 +30,14 @@ fn view(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), kind, field.is_nullable()))
 }
 
-/// The metadata of a file that says of itself that it has views, so that whoever asks it what types to decode to is told
-/// these; here, its schema stays what it is.
+/// The metadata of a file with this schema that says of itself that it has views, so that whoever asks it what types to
+/// decode to is told these; here, its schema stays what it is.
 ///
 /// # Errors
 /// When the file's types are not those it says.
-pub(super) fn hinted(metadata: &ArrowReaderMetadata) -> ParquetResult<ArrowReaderMetadata> {
-    let parquet = metadata.metadata();
+pub(super) fn hinted(arrow: &SchemaRef, parquet: Arc<ParquetMetaData>) -> ParquetResult<ArrowReaderMetadata> {
     let file = parquet.file_metadata();
-    let hint = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema(metadata.schema())));
+    let hint = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema(arrow)));
     let others = file.key_value_metadata().into_iter().flatten().filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
     let file = FileMetaData::new(
         file.version(),
@@ -48,11 +47,11 @@ pub(super) fn hinted(metadata: &ArrowReaderMetadata) -> ParquetResult<ArrowReade
         file.schema_descr_ptr(),
         file.column_orders().cloned(),
     );
-    let parquet = parquet::file::metadata::ParquetMetaDataBuilder::new(file)
-        .set_row_groups(parquet.row_groups().to_vec())
-        .set_column_index(parquet.column_index().cloned())
-        .set_offset_index(parquet.offset_index().cloned())
+    let mut parts = Arc::unwrap_or_clone(parquet).into_builder();
+    let whole = ParquetMetaDataBuilder::new(file)
+        .set_row_groups(parts.take_row_groups())
+        .set_column_index(parts.take_column_index())
+        .set_offset_index(parts.take_offset_index())
         .build();
-    let options = ArrowReaderOptions::new().with_schema(Arc::clone(metadata.schema()));
-    ArrowReaderMetadata::try_new(Arc::new(parquet), options)
+    ArrowReaderMetadata::try_new(Arc::new(whole), ArrowReaderOptions::new().with_schema(Arc::clone(arrow)))
 }

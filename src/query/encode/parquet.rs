@@ -8,14 +8,12 @@ use parquet::{
     file::{metadata::KeyValue, properties::WriterProperties},
 };
 
-use crate::query::QueryError;
+use crate::{config::PAGE_ROWS, query::QueryError};
 
 /// Uncompressed bytes of a row group, about.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Rows of a row group at most.
 const ROW_GROUP_ROWS: usize = 250_000;
-/// Rows of a page at most, as in the published files.
-const PAGE_ROWS: usize = 2_000;
 
 /// Writes batches as one Parquet file.
 pub struct ParquetFile {

@@ -8,10 +8,13 @@
 mod accumulate;
 mod distinct;
 mod kept;
+mod leaf;
 mod numbers;
+mod sizes;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::sync::Arc;
 
