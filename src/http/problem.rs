@@ -110,6 +110,8 @@ kinds! {
         "Everything is read with GET (or HEAD); the `Allow` header lists what this address takes.";
     NotImplemented "not-implemented" NOT_IMPLEMENTED "This is an operation that nothing here has"
         "S3 has operations that a public, read-only bucket without versions has no use for. ListObjectsV2, HeadObject and GetObject are answered, with any signature or none.";
+    NoSuchPart "no-such-part" BAD_REQUEST "The file has one part only"
+        "Files were not put together from parts: `partNumber=1` is the whole file. Ranges give any stretch of it.";
     PreconditionFailed "precondition-failed" PRECONDITION_FAILED "The file is not the one you asked for"
         "`If-Match` or `If-Unmodified-Since` did not hold. Published files never change, so the validator belongs to another file.";
     PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The request body is too large"

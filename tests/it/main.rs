@@ -30,6 +30,7 @@ mod pack;
 mod readme;
 mod real_inputs;
 mod s3;
+mod s3_cases;
 mod shelf;
 mod shop;
 mod slices;

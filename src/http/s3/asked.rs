@@ -76,6 +76,10 @@ pub(super) struct ListAsked {
 /// # Errors
 /// 501.
 pub(in crate::http) fn refuse_operation(state: &AppState, params: &Params) -> Result<(), Problem> {
+    if let Some(part) = params.get("partNumber").filter(|part| *part != "1") {
+        let detail = format!("The object has one part; there is no part `{part}`.");
+        return Err(Problem::new(Kind::NoSuchPart, detail));
+    }
     let known = |(name, _): (&str, &str)| OTHERS.into_iter().find(|other| *other == name);
     let Some(operation) = params.iter().find_map(known) else { return Ok(()) };
     let detail = format!(

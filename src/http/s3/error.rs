@@ -100,10 +100,12 @@ impl Form {
     }
 }
 
-/// Whether a request carries a signature of AWS, in its headers or its address.
+/// Whether a request is that of a client of S3, by its headers or its arguments.
 fn is_signed(request: &Request) -> bool {
-    let by_header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    by_header.is_some_and(|text| text.starts_with("AWS"))
+    let headers = request.headers();
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    authorization.is_some_and(|text| text.starts_with("AWS"))
+        || headers.keys().any(|name| name.as_str().starts_with("x-amz-"))
         || request
             .uri()
             .query()
@@ -124,6 +126,7 @@ fn code(kind: Kind) -> (&'static str, StatusCode) {
         // What they wait and try again for.
         Kind::TooManyRequests => return ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
         Kind::MethodNotAllowed => "MethodNotAllowed",
+        Kind::NoSuchPart => "InvalidPart",
         Kind::NotImplemented => "NotImplemented",
         Kind::PreconditionFailed => "PreconditionFailed",
         Kind::RangeNotSatisfiable => "InvalidRange",
