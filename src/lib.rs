@@ -11,11 +11,13 @@
 //! - `http`: the API and the pages; the only user of axum and of status codes
 //! - `ingest`: definition → source → fetch → extract → normalize → encode → publish; the only one that calls out
 //! - `query`: slices, predicates, scans, SQL, the engine behind it, output encoders; knows no HTTP
+//! - `iceberg`: published tables as Apache Iceberg metadata, made when asked for
 //! - `store`: every object path, manifests, conditional create, reads
 //! - `catalog`: nouns without I/O: dataset, license, schema, snapshot, run
 //! - `config`: settings as plain data
 //!
-//! `commands → {http, ingest, query}`, `http → {query, store}`, `ingest → store`, `query → store`, `store → catalog`.
+//! `commands → {http, ingest, query, iceberg}`, `http → {query, iceberg, store}`, `ingest → store`, `query → store`,
+//! `iceberg → store`, `store → catalog`.
 //! `http` and `ingest` never import each other: the store is where they meet.
 //!
 //! # Words
@@ -40,6 +42,7 @@
 pub mod catalog;
 pub mod config;
 pub mod http;
+pub mod iceberg;
 pub mod ingest;
 pub mod query;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
@@ -18,11 +18,20 @@ use super::{
     state::AppState,
 };
 
+/// Where the bytes of a file are.
+#[derive(Debug)]
+pub(super) enum Content<'a> {
+    /// An object of the store, by its key.
+    Stored(&'a str),
+    /// Here.
+    Made(Bytes),
+}
+
 /// What is known of a file before it is read. Its sha256 is its entity tag.
 #[derive(Debug)]
 pub(super) struct ServedFile<'a> {
-    /// Its key in the store.
-    pub(super) key: &'a str,
+    pub(super) content: Content<'a>,
+    pub(super) media_type: &'static str,
     pub(super) bytes: u64,
     /// Hex.
     pub(super) sha256: &'a str,
@@ -33,6 +42,9 @@ pub(super) struct ServedFile<'a> {
     /// Addresses of the licenses that hold for it.
     pub(super) licenses: Vec<&'a str>,
 }
+
+/// The media type of Parquet.
+pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// The file, a range of it, or what a condition says.
 ///
@@ -85,12 +97,15 @@ pub(super) async fn serve(
     };
     let body = match *method {
         Method::HEAD => Body::empty(),
-        _ => Body::from_stream(state.store.stream(found.key, range.clone()).await?),
+        _ => match &found.content {
+            Content::Stored(key) => Body::from_stream(state.store.stream(key, range.clone()).await?),
+            Content::Made(bytes) => Body::from(part(bytes, &range)),
+        },
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let out = response.headers_mut();
-    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apache.parquet"));
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static(found.media_type));
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     out.insert(header::ETAG, tag.header());
     out.insert(header::CACHE_CONTROL, policy.header());
@@ -101,6 +116,11 @@ pub(super) async fn serve(
         out.insert(header::CONTENT_RANGE, value);
     }
     Ok(response)
+}
+
+fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(within(range.start)..within(range.end))
 }
 
 fn describe(out: &mut HeaderMap, found: &ServedFile<'_>) {

@@ -17,6 +17,7 @@ mod etag;
 mod extracts;
 mod file;
 mod gate;
+mod iceberg;
 mod incoming;
 mod lenient;
 mod limits;

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     etag::ENCODINGS,
+    iceberg::error as iceberg,
     limits::Peer,
     metrics::RequestLabels,
     problem::{Kind, MEDIA_TYPE, Problem},
@@ -37,12 +38,15 @@ pub(super) async fn observe(State(state): State<AppState>, request: Request, nex
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
 
     let s3 = s3::Form::of(&request);
+    let is_iceberg = iceberg::is_ours(request.uri());
 
     let mut response = next.run(request).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         if let Some(s3) = s3.as_ref().filter(|s3| s3.tells(&problem)) {
             s3.write(&state, &problem, &id, method != Method::HEAD, &mut response);
+        } else if is_iceberg {
+            iceberg::write(&state, &problem, &id, &method, &mut response);
         } else {
             let body = problem.body(&state, &id);
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

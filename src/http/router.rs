@@ -19,7 +19,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api, limits,
+    api, iceberg, limits,
     observe::observe,
     problem::{Kind, Problem},
     s3,
@@ -42,6 +42,7 @@ use super::{
         (name = "rows", description = "Slices of tables"),
         (name = "extracts", description = "Queries too big for one answer, as jobs"),
         (name = "files", description = "Whole files, for programs that read Parquet"),
+        (name = "iceberg", description = "The same tables as a read-only Apache Iceberg REST catalog"),
         (name = "server", description = "The server itself"),
         (name = "pages", description = "Pages for people")
     )
@@ -70,6 +71,16 @@ fn lists() -> OpenApiRouter<AppState> {
         .routes(routes!(api::files::list))
 }
 
+fn catalog() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(iceberg::config::get))
+        .routes(routes!(iceberg::namespaces::list))
+        .routes(routes!(iceberg::namespaces::one))
+        .routes(routes!(iceberg::tables::list))
+        .routes(routes!(iceberg::tables::load))
+        .routes(routes!(iceberg::tables::metrics))
+}
+
 fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(web::start::page))
@@ -84,6 +95,7 @@ fn data() -> OpenApiRouter<AppState> {
         .routes(routes!(s3::bucket::list))
         .routes(routes!(s3::bucket::list_slash))
         .routes(routes!(api::data::get))
+        .routes(routes!(iceberg::objects::get))
         .routes(routes!(api::extracts::file))
 }
 
@@ -102,6 +114,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
     OpenApiRouter::with_openapi(document)
         .merge(queries())
         .merge(lists())
+        .merge(catalog())
         .merge(pages())
         .merge(data())
         .merge(health())
@@ -111,7 +124,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 /// The whole application.
 pub(super) fn build(state: &AppState) -> Router {
     let plain = |router: OpenApiRouter<AppState>| -> Router<AppState> { router.split_for_parts().0 };
-    let listed = plain(lists().merge(pages()));
+    let listed = plain(lists().merge(catalog()).merge(pages()));
     // Never under /data: a compressed file has no ranges.
     let compressed = limits::limited(plain(queries()), limits::QUERIES, state)
         .merge(limits::limited(listed, limits::FILES, state))

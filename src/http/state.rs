@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::ServeSettings,
+    iceberg::Renderings,
     query::{engine::Engine, footer::Footers, search::Indexes, table::Tables},
     store::Store,
 };
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     /// Computes what is more than a slice.
     pub(super) engine: Engine,
     pub(super) indexes: Indexes,
+    /// Iceberg metadata made so far.
+    pub(super) iceberg: Renderings,
     pub(super) clock: Clock,
     /// Whether personal datasets may be served.
     pub(super) serves_personal: bool,
@@ -92,6 +95,7 @@ impl AppState {
             extracts,
             statistics: Known::default(),
             engine,
+            iceberg: Renderings::default(),
             clock,
             requests: AtomicU64::default(),
         }))

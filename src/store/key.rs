@@ -8,6 +8,7 @@
 //! <dataset>/derived/<n>/<table>/<thing>.json          a whole small thing, or the marker of a folder that is whole
 //! <dataset>/derived/<n>/<table>/<thing>/<build>/<file>
 //! <dataset>/runs/<ulid>.json
+//! <dataset>/iceberg/<table>/metadata/<object>         written by `export-iceberg`; made anew by the next one
 //! _openshelf/extracts/…                    see `extracts`
 //! ```
 //! What a license reserves for personal use lies in the same layout under `_personal/`, so that a bucket can be made
@@ -132,6 +133,17 @@ pub enum Key {
         /// ULID of the run.
         run: String,
     },
+    /// An object of a table's Iceberg metadata, for readers of the bucket itself.
+    Iceberg {
+        /// Area of the table.
+        area: Area,
+        /// Dataset.
+        dataset: DatasetId,
+        /// Table.
+        table: TableId,
+        /// Its name in the folder `metadata`.
+        object: String,
+    },
     /// A file of an extract.
     ExtractFile {
         /// The extract.
@@ -169,6 +181,12 @@ pub(super) enum Folder {
 }
 
 impl Key {
+    /// The folder below which a table's Iceberg metadata lies ([`Self::Iceberg`]).
+    pub fn iceberg_folder(area: Area, dataset: &DatasetId, table: &TableId) -> String {
+        let below = format!("{dataset}/iceberg/{table}");
+        area.folder().map_or_else(|| below.clone(), |folder| format!("{folder}/{below}"))
+    }
+
     /// The media type of the object.
     pub fn content_type(&self) -> &'static str {
         match self {
@@ -177,7 +195,7 @@ impl Key {
             | Self::Run { .. }
             | Self::Derived { .. }
             | Self::ExtractDue { .. } => "application/json",
-            Self::DerivedFile { .. } => "application/octet-stream",
+            Self::DerivedFile { .. } | Self::Iceberg { .. } => "application/octet-stream",
             Self::Data { .. } | Self::Rejects { .. } | Self::ExtractFile { .. } => "application/vnd.apache.parquet",
         }
     }
@@ -195,6 +213,7 @@ impl fmt::Display for Key {
             | Self::Segment { area, .. }
             | Self::Data { area, .. }
             | Self::Rejects { area, .. }
+            | Self::Iceberg { area, .. }
             | Self::Run { area, .. } => *area,
             Self::Derived { of, .. } | Self::DerivedFile { of, .. } => of.area,
             Self::ExtractFile { id, .. } => extracts::area(id),
@@ -215,6 +234,9 @@ impl fmt::Display for Key {
                 write!(f, "{}/derived/{}/{}/{thing}/{build}/{file}", of.dataset, of.snapshot, of.table)
             }
             Self::Run { dataset, run, .. } => write!(f, "{dataset}/runs/{run}.json"),
+            Self::Iceberg { dataset, table, object, .. } => {
+                write!(f, "{dataset}/iceberg/{table}/metadata/{object}")
+            }
             Self::ExtractFile { id, file } => write!(f, "{OPENSHELF}/{EXTRACTS}/{id}/{file}"),
             Self::ExtractDue { agenda, name } => write!(f, "{OPENSHELF}/{EXTRACTS}/{}/{name}.json", agenda.folder()),
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{Area, Key, Store, StoreError};
-use crate::catalog::{DataFile, DatasetId, Gap, Manifest, SegmentRef, SourceRecord, TableSnapshot};
+use crate::catalog::{DataFile, DatasetId, Gap, Manifest, SegmentRef, SourceRecord, TableId, TableSnapshot};
 
 /// Records of a segment at least, unless it is the last. A longer segment is written again with more bytes when its list
 /// grows; shorter ones make a longer manifest.
@@ -77,6 +77,25 @@ impl Store {
         self.list(Area::of_table(m, t), &id(m)?, &t.segments).await
     }
 
+    /// The data files of one segment, in row order.
+    ///
+    /// # Errors
+    /// As [`Store::files`].
+    pub async fn segment_files(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
+        hash: &str,
+    ) -> Result<Arc<Vec<DataFile>>, StoreError> {
+        self.segment(area, dataset, hash).await.map(|(records, _)| records)
+    }
+
+    /// Whether a file is a data file of that table.
+    pub fn is_data_file(&self, area: Area, dataset: &DatasetId, table: &TableId, file: &DataFile) -> bool {
+        let (dataset, table) = (dataset.clone(), table.clone());
+        Key::Data { area, dataset, table, file: file.name().to_owned() }.to_string() == file.key
+    }
+
     /// The table's reject files.
     ///
     /// # Errors
@@ -103,7 +122,8 @@ impl Store {
         dataset: &DatasetId,
         segments: &[SegmentRef],
     ) -> Result<Vec<R>, StoreError> {
-        let reads: Vec<_> = segments.iter().map(|segment| self.read_segment::<R>(area, dataset, segment)).collect();
+        let reads: Vec<_> =
+            segments.iter().map(|segment| self.read_segment::<R>(area, dataset, &segment.hash)).collect();
         let mut reads = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE);
         let mut list = Vec::new();
         while let Some((records, _)) = reads.try_next().await? {
@@ -169,7 +189,7 @@ impl Store {
         segments: &[SegmentRef],
     ) -> Result<Arc<Vec<R>>, StoreError> {
         if let [only] = segments {
-            return self.segment(area, dataset, only).await.map(|(records, _)| records);
+            return self.segment(area, dataset, &only.hash).await.map(|(records, _)| records);
         }
         // The joined list is kept too: it is asked for with each request.
         let joined = format!(
@@ -182,7 +202,7 @@ impl Store {
         }
         // Collected first: a closure over borrowed segments inside the stream would make this future not `Send` enough
         // for callers that spawn it.
-        let reads: Vec<_> = segments.iter().map(|segment| self.segment::<R>(area, dataset, segment)).collect();
+        let reads: Vec<_> = segments.iter().map(|segment| self.segment::<R>(area, dataset, &segment.hash)).collect();
         let parts: Vec<_> = futures::stream::iter(reads).buffered(SEGMENTS_AT_ONCE).try_collect().await?;
         let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
         let records = Arc::new(parts.iter().flat_map(|(records, _)| records.iter().cloned()).collect::<Vec<R>>());
@@ -209,7 +229,7 @@ impl Store {
             if page.len() >= limit {
                 break;
             }
-            let (records, _) = self.segment::<R>(area, &dataset, segment).await?;
+            let (records, _) = self.segment::<R>(area, &dataset, &segment.hash).await?;
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
             page.extend(records.iter().skip(skip).take(limit - page.len()).cloned());
         }
@@ -221,13 +241,13 @@ impl Store {
         &self,
         area: Area,
         dataset: &DatasetId,
-        segment: &SegmentRef,
+        hash: &str,
     ) -> Result<(Arc<Vec<R>>, u64), StoreError> {
-        let name = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() }.to_string();
+        let name = Key::Segment { area, dataset: dataset.clone(), hash: hash.to_owned() }.to_string();
         if let Some(cached) = self.cached(&name) {
             return Ok(cached);
         }
-        let (records, bytes) = self.read_segment(area, dataset, segment).await?;
+        let (records, bytes) = self.read_segment(area, dataset, hash).await?;
         let records = Arc::new(records);
         self.0.segments.insert(name, (records.clone(), bytes));
         Ok((records, bytes))
@@ -237,11 +257,11 @@ impl Store {
         &self,
         area: Area,
         dataset: &DatasetId,
-        segment: &SegmentRef,
+        hash: &str,
     ) -> Result<(Vec<R>, u64), StoreError> {
-        let key = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() };
+        let key = Key::Segment { area, dataset: dataset.clone(), hash: hash.to_owned() };
         let body = self.get(&key.path()?).await?;
-        if hex::encode(Sha256::digest(&body)) != segment.hash {
+        if hex::encode(Sha256::digest(&body)) != hash {
             return Err(StoreError::corrupt(key, "its bytes do not have the sha256 in its name"));
         }
         let read: Read<R> = serde_json::from_slice(&body)

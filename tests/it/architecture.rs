@@ -40,14 +40,15 @@ fn modules() -> Vec<(String, PathBuf, String)> {
 }
 
 /// Which module may use which: the arrows of the map.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("catalog", &[]),
     ("config", &[]),
     ("store", &["catalog", "config"]),
     ("query", &["store", "catalog", "config"]),
     ("ingest", &["store", "catalog", "config"]),
-    ("http", &["query", "catalog", "store", "config"]),
-    ("commands", &["ingest", "http", "query", "store", "catalog", "config"]),
+    ("iceberg", &["store", "catalog"]),
+    ("http", &["query", "iceberg", "catalog", "store", "config"]),
+    ("commands", &["ingest", "http", "query", "iceberg", "store", "catalog", "config"]),
 ];
 
 #[test]

@@ -23,6 +23,7 @@ mod faults;
 mod fetch;
 mod foreign;
 mod hostile_sql;
+mod iceberg;
 mod kill;
 mod kill_serve;
 mod origin;

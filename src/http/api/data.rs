@@ -17,7 +17,7 @@ use crate::{
     http::{
         cache::CachePolicy,
         collected,
-        file::{self, ServedFile},
+        file::{self, Content, ServedFile},
         gate,
         params::{Params, PathParams},
         problem::{Kind, Problem},
@@ -67,7 +67,8 @@ pub(in crate::http) async fn get(
     s3::refuse_operation(&state, &params)?;
     let found = locate(&state, path.get("dataset"), path.get("table"), path.get("file")).await?;
     let served = ServedFile {
-        key: &found.file.key,
+        content: Content::Stored(&found.file.key),
+        media_type: file::PARQUET,
         bytes: found.file.bytes,
         sha256: &found.file.sha256,
         modified: found.modified,

@@ -45,6 +45,20 @@ fn problem() -> Value {
     })
 }
 
+/// An error of the Iceberg REST catalog.
+fn iceberg_error() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {
+            "type": "object",
+            "required": ["message", "type", "code"],
+            "properties": {"message": text, "type": text, "code": {"type": "integer"}},
+        }},
+    })
+}
+
 /// Rows as one JSON object.
 fn rows() -> Value {
     let text = json!({"type": "string"});
@@ -162,6 +176,11 @@ fn is_s3(path: &str) -> bool {
     path == "/data" || path.starts_with("/data/")
 }
 
+/// Whether an address has Iceberg's errors.
+fn is_iceberg(path: &str) -> bool {
+    path.starts_with("/iceberg/")
+}
+
 /// The statuses any operation may answer with, by what it takes.
 fn statuses(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<u16> {
     let mut all = vec![400, 414, 431, 500, 503];
@@ -174,6 +193,9 @@ fn statuses(path: &str, method: &str, operation: &Map<String, Value>) -> Vec<u16
     }
     if operation.contains_key("requestBody") {
         all.extend([408, 413, 415]);
+    }
+    if is_iceberg(path) {
+        return all;
     }
     if gives_rows(operation) || method == "post" {
         all.extend([406, 422]);
@@ -200,9 +222,14 @@ pub(super) fn common(path: &str, method: &str, operation: &mut Map<String, Value
                 if said.as_str().is_some_and(str::is_empty) {
                     *said = described(status).into();
                 }
-                let content = match is_s3(path) {
-                    true => json!({"application/xml": {"schema": {"type": "string"}}}),
-                    false => json!({MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}),
+                let problem = json!({"schema": {"$ref": format!("#/components/schemas/{PROBLEM}")}});
+                let content = if is_s3(path) {
+                    json!({"application/xml": {"schema": {"type": "string"}}})
+                } else if is_iceberg(path) {
+                    // What cannot be read as a request at all is nobody's but the server's.
+                    json!({"application/json": {"schema": iceberg_error()}, MEDIA_TYPE: problem})
+                } else {
+                    json!({MEDIA_TYPE: problem})
                 };
                 response.insert("content".to_owned(), content);
                 names.extend(match status {

@@ -20,7 +20,7 @@ use crate::{
         body,
         cache::CachePolicy,
         extracts,
-        file::{self, ServedFile},
+        file::{self, Content, ServedFile},
         limits::Asker,
         params::{Params, PathParams},
         problem::{Kind, Problem},
@@ -147,7 +147,8 @@ pub(in crate::http) async fn file(
     let key = state.store.extract_file(&extract.id, &entry.name);
     let personal = extract.id.is_personal();
     let served = ServedFile {
-        key: &key,
+        content: Content::Stored(&key),
+        media_type: file::PARQUET,
         bytes: entry.bytes,
         sha256: &entry.sha256,
         modified: result.finished,

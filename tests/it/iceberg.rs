@@ -1,0 +1,421 @@
+//! The Iceberg REST catalog and the objects its metadata leads to, as a reader finds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apache_avro::{Reader, types::Value as Avro};
+use openshelf::{
+    catalog::{DataFile, DatasetId, Redistribution},
+    store::Store,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::shelf::{TestShelf, TestSnapshot, TestTable, films, header, now, schema};
+
+const TITLES: &str = "/iceberg/v1/namespaces/films/tables/titles";
+
+/// What an address of the bucket is here.
+fn object(address: &Value) -> String {
+    let address = address.as_str().unwrap();
+    format!("/data/{}", address.strip_prefix("s3://data/").unwrap())
+}
+
+async fn bytes(shelf: &TestShelf, address: &str) -> Vec<u8> {
+    let response = shelf.get(address).await;
+    let status = response.status();
+    let body = response.bytes().await.unwrap();
+    assert_eq!(status, 200, "{address}: {}", String::from_utf8_lossy(&body));
+    body.into()
+}
+
+/// The records of an Avro file as JSON; bytes as hex.
+fn records(file: &[u8]) -> Vec<Value> {
+    Reader::new(file).unwrap().map(|record| plain(&record.unwrap())).collect()
+}
+
+fn plain(value: &Avro) -> Value {
+    match value {
+        Avro::Union(_, inner) => plain(inner),
+        Avro::Record(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        Avro::Array(items) => items.iter().map(plain).collect(),
+        Avro::Bytes(bytes) => hex::encode(bytes).into(),
+        Avro::Int(number) => (*number).into(),
+        Avro::Long(number) => (*number).into(),
+        Avro::String(text) => text.as_str().into(),
+        Avro::Boolean(value) => (*value).into(),
+        Avro::Null => Value::Null,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A snapshot as a reader sees it: the status and the snapshot of each file, by address.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    live: BTreeMap<String, i64>,
+    added: BTreeSet<String>,
+    deleted: BTreeSet<String>,
+    objects: Vec<String>,
+}
+
+async fn read(shelf: &TestShelf, snapshot: &Value) -> Seen {
+    let mut seen = Seen::default();
+    let number = snapshot["snapshot-id"].as_i64().unwrap();
+    let list = object(&snapshot["manifest-list"]);
+    for manifest in records(&bytes(shelf, &list).await) {
+        let address = object(&manifest["manifest_path"]);
+        let file = bytes(shelf, &address).await;
+        assert_eq!(manifest["manifest_length"], json!(file.len()), "{address}");
+        let mut counts = [(0, 0); 3];
+        let mut oldest = manifest["sequence_number"].as_i64().unwrap();
+        for entry in records(&file) {
+            let data = &entry["data_file"];
+            let (status, path) = (entry["status"].as_u64().unwrap(), data["file_path"].as_str().unwrap().to_owned());
+            let rows = data["record_count"].as_i64().unwrap();
+            let count = &mut counts[status as usize];
+            *count = (count.0 + 1, count.1 + rows);
+            let sequence = entry["sequence_number"].as_i64();
+            assert_eq!(sequence.is_none(), status == 1, "{entry}");
+            assert_eq!(entry["file_sequence_number"], entry["sequence_number"]);
+            oldest = oldest.min(sequence.unwrap_or(oldest));
+            assert!(sequence.is_none_or(|sequence| sequence <= number), "{entry}");
+            match status {
+                2 => assert!(seen.deleted.insert(path)),
+                _ => {
+                    if status == 1 && entry["snapshot_id"] == json!(number) {
+                        seen.added.insert(path.clone());
+                    }
+                    assert!(seen.live.insert(path, rows).is_none(), "a file stands twice in snapshot {number}");
+                }
+            }
+        }
+        assert_eq!(manifest["min_sequence_number"], json!(oldest), "{address}");
+        for (at, name) in ["existing", "added", "deleted"].into_iter().enumerate() {
+            assert_eq!(manifest[format!("{name}_files_count")], json!(counts[at].0), "{address}");
+            assert_eq!(manifest[format!("{name}_rows_count")], json!(counts[at].1), "{address}");
+        }
+        seen.objects.push(address);
+    }
+    let summary = &snapshot["summary"];
+    assert_eq!(summary["total-data-files"], json!(seen.live.len().to_string()));
+    assert_eq!(summary["total-records"], json!(seen.live.values().sum::<i64>().to_string()));
+    seen
+}
+
+async fn files(store: &Store, dataset: &str, snapshot: u64) -> Vec<DataFile> {
+    let id: DatasetId = dataset.parse().unwrap();
+    let manifest = store.manifest(&id, snapshot).await.unwrap().unwrap();
+    store.files(&manifest, &manifest.tables[0]).await.unwrap().to_vec()
+}
+
+fn row(n: i64) -> Value {
+    json!({"id": n, "name": format!("n{n}")})
+}
+
+fn small() -> TestTable {
+    TestTable::new("t", &[("id", "int64"), ("name", "utf8")]).sort_key(&["id"])
+}
+
+/// What the files of a store are called in the metadata.
+fn addresses(files: &[DataFile]) -> BTreeSet<String> {
+    files.iter().map(|file| format!("s3://data/d/t/{}", file.name())).collect()
+}
+
+#[tokio::test]
+async fn the_metadata_of_a_table_is_golden() {
+    let mut table = films().primary_key(&["id"]).sort_key(&["id", "Title"]);
+    table.schema.columns[0].nullable = false;
+    table.schema.columns[2].unit = Some("year".into());
+    table.schema.columns.extend(
+        schema(&[
+            ("at", "timestamp"),
+            ("local", "datetime"),
+            ("raw", "binary"),
+            ("extra", "json"),
+            ("tags", "map<utf8, struct<a: int32, b: list<float32>>>"),
+        ])
+        .columns,
+    );
+    table.batches.clear();
+    let table = table.file(&[json!({
+        "id": 1, "Title": "One", "year": 1999, "rating": 0.5, "released": "2024-02-29", "genres": ["a"], "budget": "-1.28",
+        "at": "2024-02-29T12:00:00.5Z", "local": "1969-12-31T23:59:59", "raw": "00ff", "extra": "{}", "tags": {}
+    })]);
+    let shelf = TestShelf::builder().publish("films", table).serve().await;
+    let loaded = shelf.json(TITLES).await;
+    assert_eq!(loaded["metadata-location"], "s3://data/films/titles/metadata/00001-00001.metadata.json");
+    let read = bytes(&shelf, "/data/films/titles/metadata/00001-00001.metadata.json").await;
+    assert_eq!(serde_json::from_slice::<Value>(&read).unwrap(), loaded["metadata"]);
+    let mut metadata = loaded["metadata"].clone();
+    metadata["snapshots"][0]["summary"]["total-files-size"] = json!("[bytes]");
+    insta::assert_json_snapshot!("iceberg_metadata", metadata);
+
+    let list = records(&bytes(&shelf, &object(&metadata["snapshots"][0]["manifest-list"])).await);
+    let entries = records(&bytes(&shelf, &object(&list[0]["manifest_path"])).await);
+    let mut data = entries[0]["data_file"].clone();
+    data["file_size_in_bytes"] = json!("[bytes]");
+    insta::assert_json_snapshot!("iceberg_data_file", data);
+}
+
+#[tokio::test]
+async fn each_snapshot_is_the_files_it_had_with_what_came_and_what_went() {
+    let store = Store::in_memory();
+    let publish = async |table: TestTable| TestSnapshot::new("d", vec![table]).publish(&store).await;
+    // New; one more; replaced; the same again; one less; nothing at all.
+    publish(small().file(&[row(1)]).file(&[row(2)])).await;
+    let first = files(&store, "d", 1).await;
+    publish(small().keep(&first).file(&[row(3)])).await;
+    publish(small().file(&[row(4)])).await;
+    let third = files(&store, "d", 3).await;
+    publish(small().keep(&third)).await;
+    publish(small().keep(&first).keep(&third)).await;
+    publish(small()).await;
+
+    let shelf = TestShelf::builder().store(store.clone()).serve().await;
+    let loaded = shelf.json("/iceberg/v1/namespaces/d/tables/t").await;
+    let snapshots = loaded["metadata"]["snapshots"].as_array().unwrap().clone();
+    assert_eq!(loaded["metadata"]["current-snapshot-id"], 6);
+    let operations: Vec<_> =
+        snapshots.iter().map(|snapshot| snapshot["summary"]["operation"].as_str().unwrap()).collect();
+    assert_eq!(operations, ["append", "overwrite", "overwrite", "append", "overwrite", "overwrite"]);
+    let mut before = BTreeSet::new();
+    for (number, snapshot) in (1..).zip(&snapshots) {
+        assert_eq!(snapshot["snapshot-id"], json!(number));
+        assert_eq!(snapshot.get("parent-snapshot-id"), (number > 1).then(|| json!(number - 1)).as_ref());
+        let expected = addresses(&files(&store, "d", number).await);
+        let seen = read(&shelf, snapshot).await;
+        let live: BTreeSet<String> = seen.live.keys().cloned().collect();
+        assert_eq!(live, expected, "snapshot {number}");
+        assert_eq!(seen.deleted, before.difference(&expected).cloned().collect(), "snapshot {number}");
+        // A file that is back is no news that this snapshot made: only what it made itself.
+        if number != 5 {
+            assert_eq!(seen.added, expected.difference(&before).cloned().collect(), "snapshot {number}");
+        }
+        for address in seen.live.keys() {
+            assert_eq!(shelf.get(&object(&json!(address))).await.status(), 200, "{address}");
+        }
+        before = expected;
+    }
+}
+
+#[tokio::test]
+async fn the_same_snapshot_gives_the_same_bytes_in_every_process_and_is_shared_by_later_ones() {
+    let store = Store::in_memory();
+    TestSnapshot::new("d", vec![small().file(&[row(1)]).file(&[row(2)])]).publish(&store).await;
+    let kept = files(&store, "d", 1).await;
+    for n in 2..=100 {
+        let table = if n % 3 == 0 { small().file(&[row(n)]).keep(&kept) } else { small().keep(&kept) };
+        TestSnapshot::new("d", vec![table]).at(now() + chrono::Duration::hours(n)).publish(&store).await;
+    }
+    let shelves = [
+        TestShelf::builder().store(store.clone()).serve().await,
+        TestShelf::builder()
+            .store(store.clone())
+            .settings(|s| s.public_url = Some("https://x.example".into()))
+            .serve()
+            .await,
+    ];
+    let mut seen = BTreeMap::new();
+    for shelf in &shelves {
+        let loaded = shelf.json("/iceberg/v1/namespaces/d/tables/t").await;
+        let metadata = object(&loaded["metadata-location"]);
+        let mut addresses = vec![metadata];
+        let snapshots = loaded["metadata"]["snapshots"].as_array().unwrap();
+        assert_eq!(snapshots.len(), 100);
+        for snapshot in snapshots.iter().rev() {
+            addresses.push(object(&snapshot["manifest-list"]));
+            addresses.extend(read(shelf, snapshot).await.objects);
+        }
+        for address in addresses {
+            let made = bytes(shelf, &address).await;
+            let known = seen.entry(address.clone()).or_insert_with(|| made.clone());
+            assert!(*known == made, "{address}");
+        }
+    }
+    let shared = seen.keys().filter(|address| address.contains("/kept-")).count();
+    assert_eq!(shared, 1, "a segment that stays is one manifest");
+
+    // A snapshot later, the history has grown and nothing in it has changed.
+    TestSnapshot::new("d", vec![small().file(&[row(0)])]).at(now() + chrono::Duration::days(9)).publish(&store).await;
+    let loaded = shelves[0].json("/iceberg/v1/namespaces/d/tables/t").await;
+    let (old, new) = (&shelves[1].json("/iceberg/v1/namespaces/d/tables/t").await["metadata"], &loaded["metadata"]);
+    assert_eq!(old, new);
+    assert_eq!(new["current-snapshot-id"], 101);
+    let times = new["snapshot-log"].as_array().unwrap().iter().map(|entry| entry["timestamp-ms"].as_i64().unwrap());
+    assert!(times.is_sorted());
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_leaves_each_snapshot_its_own() {
+    let store = Store::in_memory();
+    let publish = async |table: TestTable| TestSnapshot::new("d", vec![table]).publish(&store).await;
+    publish(small().file(&[row(1)])).await;
+    let wider = TestTable::new("t", &[("id", "int64"), ("name", "utf8"), ("more", "list<int32>")]);
+    publish(wider.file(&[json!({"id": 2, "name": "b", "more": [1]})])).await;
+    let shelf = TestShelf::builder().store(store.clone()).serve().await;
+    let metadata = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    let schemas = metadata["schemas"].as_array().unwrap();
+    assert_eq!(schemas.len(), 2);
+    assert_eq!(metadata["current-schema-id"], schemas[1]["schema-id"]);
+    for at in [0, 1] {
+        assert_eq!(metadata["snapshots"][at]["schema-id"], schemas[at]["schema-id"]);
+    }
+    assert_eq!(schemas[1]["fields"].as_array().unwrap().len(), 3);
+    assert_eq!(metadata["last-column-id"], 4);
+    assert_eq!(metadata["default-sort-order-id"], 0, "the newest snapshot has no order");
+    assert_eq!(metadata["sort-orders"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_catalog_lists_and_finds_tables() {
+    let shelf =
+        TestShelf::builder().publish("films", films()).publish("two-words", small().file(&[row(1)])).serve().await;
+    for path in ["/iceberg/v1/config", "/iceberg/v1/config?warehouse=any&other=1"] {
+        let config = shelf.json(path).await;
+        assert_eq!(config["overrides"], json!({}));
+        assert!(config["endpoints"].as_array().unwrap().contains(&json!("GET /v1/{prefix}/namespaces")));
+    }
+    assert_eq!(shelf.json("/iceberg/v1/namespaces").await["namespaces"], json!([["films"], ["two-words"]]));
+    assert_eq!(shelf.json("/iceberg/v1/namespaces?parent=films").await["namespaces"], json!([]));
+    assert_eq!(shelf.json("/iceberg/v1/namespaces/films").await["namespace"], json!(["films"]));
+    for namespace in ["two-words", "two_words", "TWO_WORDS"] {
+        let tables = shelf.json(&format!("/iceberg/v1/namespaces/{namespace}/tables?pageToken=")).await;
+        assert_eq!(tables["identifiers"], json!([{"namespace": ["two-words"], "name": "t"}]));
+        let head = shelf.send(Method::HEAD, &format!("/iceberg/v1/namespaces/{namespace}/tables/t"), &[]).await;
+        assert_eq!(head.status(), 204);
+    }
+    assert_eq!(shelf.send(Method::HEAD, "/iceberg/v1/namespaces/films", &[]).await.status(), 204);
+
+    let loaded = shelf.json(&format!("{TITLES}?snapshots=all")).await;
+    let config = loaded["config"].as_object().unwrap();
+    assert_eq!(config["s3.endpoint"], json!(shelf.url("")));
+    assert_eq!(config["s3.path-style-access"], "true");
+    assert_eq!(config["s3.access-key-id"], "anonymous");
+    assert!(!config.contains_key("s3.anonymous"));
+    let again = shelf.get(TITLES).await;
+    let tag = header(&again, "etag").unwrap();
+    assert_eq!(header(&again, "openshelf-snapshot").as_deref(), Some("1"));
+    assert_eq!(shelf.get_with(TITLES, &[("if-none-match", &tag)]).await.status(), 304);
+
+    let public = TestShelf::builder()
+        .publish("films", films())
+        .settings(|settings| settings.public_url = Some("https://data.example.org/".into()))
+        .serve()
+        .await;
+    assert_eq!(public.json(TITLES).await["config"]["s3.endpoint"], "https://data.example.org");
+}
+
+#[tokio::test]
+async fn objects_answer_as_files_do() {
+    let shelf = TestShelf::builder().publish("films", films()).serve().await;
+    let list = "/data/films/titles/metadata/snap-00001.avro";
+    let whole = bytes(&shelf, list).await;
+    let head = shelf.send(Method::HEAD, list, &[("authorization", "AWS4-HMAC-SHA256 Credential=anonymous/…")]).await;
+    assert_eq!((head.status().as_u16(), header(&head, "content-length")), (200, Some(whole.len().to_string())));
+    let tag = header(&head, "etag").unwrap();
+    for (range, expected) in
+        [("bytes=0-3", &whole[..4]), ("bytes=-16", &whole[whole.len() - 16..]), ("bytes=4-", &whole[4..])]
+    {
+        let part = shelf.get_with(list, &[("range", range), ("if-match", tag.trim_matches('"'))]).await;
+        assert_eq!(part.status(), 206);
+        assert_eq!(part.bytes().await.unwrap(), expected, "{range}");
+    }
+    assert_eq!(shelf.get_with(list, &[("range", "bytes=9999999-")]).await.status(), 416);
+    assert_eq!(shelf.get_with(list, &[("if-match", "\"other\"")]).await.status(), 412);
+    assert_eq!(shelf.get_with(list, &[("if-none-match", &tag)]).await.status(), 304);
+    let segment = "0".repeat(64);
+    for name in [
+        "snap-00002.avro",
+        "snap-1.avro",
+        "00002-00001.metadata.json",
+        "00001-00001.metadata.json.gz",
+        "version-hint.text",
+        &format!("kept-00001-{segment}.avro"),
+        &format!("added-00001-{segment}.avro"),
+        &format!("removed-00001-{segment}.avro"),
+        &format!("added-99999-{segment}.avro"),
+    ] {
+        assert_eq!(shelf.get(&format!("/data/films/titles/metadata/{name}")).await.status(), 404, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn segments_of_another_table_are_not_shown_as_this_ones() {
+    let store = Store::in_memory();
+    let mut other = small().file(&[row(2)]);
+    other.name = "other".into();
+    TestSnapshot::new("d", vec![small().file(&[row(1)]), other]).publish(&store).await;
+    let shelf = TestShelf::builder().store(store.clone()).serve().await;
+    let manifest = store.manifest(&"d".parse().unwrap(), 1).await.unwrap().unwrap();
+    let segment = &manifest.table("other").unwrap().segments[0].hash;
+    for kind in ["kept", "added"] {
+        let of = |table: &str| format!("/data/d/{table}/metadata/{kind}-00001-{segment}.avro");
+        assert_eq!(shelf.get(&of("other")).await.status(), 200);
+        assert_eq!(shelf.get(&of("t")).await.status(), 404);
+    }
+}
+
+async fn error(shelf: &TestShelf, method: Method, path: &str) -> (u16, String, String) {
+    let response = shelf.send(method, path, &[]).await;
+    let status = response.status().as_u16();
+    assert_eq!(header(&response, "content-type").as_deref(), Some("application/json"), "{path}");
+    let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(body["error"]["code"], json!(status), "{body}");
+    let text = |name: &str| body["error"][name].as_str().unwrap().to_owned();
+    (status, text("type"), text("message"))
+}
+
+#[tokio::test]
+async fn errors_have_icebergs_form() {
+    let shelf = TestShelf::builder().publish("films", films()).serve().await;
+    for (method, path, status, kind) in [
+        (Method::GET, "/iceberg/v1/namespaces/nope", 404, "NoSuchNamespaceException"),
+        (Method::GET, "/iceberg/v1/namespaces?parent=nope", 404, "NoSuchNamespaceException"),
+        (Method::GET, "/iceberg/v1/namespaces/nope/tables", 404, "NoSuchNamespaceException"),
+        (Method::GET, "/iceberg/v1/namespaces/films/tables/nope", 404, "NoSuchTableException"),
+        (Method::GET, "/iceberg/v1/namespaces/nope/tables/nope", 404, "NoSuchTableException"),
+        (Method::GET, "/iceberg/v1/namespaces/films%1Ftitles/tables/snapshots", 404, "NoSuchTableException"),
+        (Method::GET, "/iceberg/v1/nothing", 404, "NotFoundException"),
+        (Method::POST, "/iceberg/v1/namespaces", 403, "ForbiddenException"),
+        (Method::DELETE, TITLES, 403, "ForbiddenException"),
+        (Method::POST, TITLES, 403, "ForbiddenException"),
+        (Method::POST, "/iceberg/v1/transactions/commit", 403, "ForbiddenException"),
+        (Method::PUT, "/iceberg/v1/nothing", 403, "ForbiddenException"),
+    ] {
+        let (found, name, message) = error(&shelf, method.clone(), path).await;
+        assert_eq!((found, name.as_str()), (status, kind), "{method} {path}");
+        assert!(!message.is_empty());
+    }
+    let head = shelf.send(Method::HEAD, "/iceberg/v1/namespaces/films/tables/nope", &[]).await;
+    assert_eq!(head.status(), 404);
+    let metrics = shelf.post(&format!("{TITLES}/metrics"), &json!({"report-type": "scan-report"})).await;
+    assert_eq!(metrics.status(), 204);
+}
+
+#[tokio::test]
+async fn personal_datasets_are_refused_with_the_way_to_ones_own_copy() {
+    let store = Store::in_memory();
+    let of = |class| TestSnapshot::new("d", vec![small().file(&[row(1)])]).class(class);
+    of(Redistribution::Personal).publish(&store).await;
+    let public = |settings: &mut openshelf::config::ServeSettings| {
+        settings.trusted_proxies = vec!["127.0.0.9".parse().unwrap()];
+    };
+    let shelf = TestShelf::builder().store(store.clone()).settings(public).serve().await;
+    assert_eq!(shelf.json("/iceberg/v1/namespaces").await["namespaces"], json!([]));
+    let (status, kind, message) = error(&shelf, Method::GET, "/iceberg/v1/namespaces/d/tables/t").await;
+    assert_eq!((status, kind.as_str()), (403, "ForbiddenException"));
+    assert!(message.contains("openshelf ingest d"), "{message}");
+    for name in ["00001-00001.metadata.json", "snap-00001.avro"] {
+        let status = shelf.get(&format!("/data/d/t/metadata/{name}")).await.status();
+        assert!([403, 451].contains(&status.as_u16()), "{status}");
+    }
+    // Later it is open: what was personal stays so, and is in no history.
+    of(Redistribution::Open).publish(&store).await;
+    let metadata = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    assert_eq!(metadata["snapshots"].as_array().unwrap().len(), 1);
+    let seen = read(&shelf, &metadata["snapshots"][0]).await;
+    assert!(seen.deleted.is_empty() && seen.live.len() == 1);
+    assert!([403, 451].contains(&shelf.get("/data/d/t/metadata/snap-00001.avro").await.status().as_u16()));
+    // On one's own machine all of it is there.
+    let own = TestShelf::builder().store(store).serve().await;
+    assert_eq!(own.json("/iceberg/v1/namespaces").await["namespaces"], json!([["d"]]));
+}
