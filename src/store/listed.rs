@@ -79,7 +79,7 @@ impl Store {
         let at = segments.partition_point(begins).saturating_sub(1);
         // A name that lies between two segments belongs to the later one.
         for segment in segments.iter().skip(at).take(2) {
-            let (files, _) = self.segment::<ListedFile>(Area::of_table(m, t), &id(m)?, segment).await?;
+            let (files, _) = self.segment::<ListedFile>(Area::of_table(m, t), &id(m)?, &segment.hash).await?;
             let from = files.partition_point(|file| file.name().as_bytes() < from);
             if from < files.len() {
                 return Ok(Listed { files, from });

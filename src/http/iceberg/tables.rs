@@ -15,13 +15,12 @@ use super::{
 };
 use crate::{
     http::{
-        answer, api::name_snapshot, cache::CachePolicy, gate, params::PathParams, problem::Problem, state::AppState,
+        answer, api::name_snapshot, cache::CachePolicy, gate, params::PathParams, problem::Problem, s3::REGION,
+        state::AppState,
     },
     iceberg::Place,
 };
 
-/// Clients want a region, and sign for it.
-const REGION: &str = "us-east-1";
 /// Not a secret: clients that can only sign have something to sign with, and nobody looks at it.
 const KEY: &str = "anonymous";
 

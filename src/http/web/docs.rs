@@ -190,6 +190,12 @@ pub(in crate::http) async fn page(
             " snapshot n. It is listed and read anonymously or with any signature (region " code { "us-east-1" }
             "); nothing is written. Errors under " code { "/data" } " are S3's XML."
         }
+        p {
+            "The same tables are an Apache Iceberg catalog at " code { "/iceberg" } " (REST, read-only, no credentials, any warehouse): "
+            "a namespace per dataset (" code { "_" } " may stand for " code { "-" } "), an Iceberg snapshot per snapshot, with its number. "
+            "What its metadata leads to lies beside the files, at " code { "/data/{dataset}/{table}/metadata/…" }
+            ", and is the same bytes each time."
+        }
         h2 id="limits" { "Limits" }
         p {
             "By address; " code { "RateLimit" } " in every answer says what is left, " code { "Retry-After" }
@@ -202,7 +208,8 @@ pub(in crate::http) async fn page(
             " s. Whole files have no such bound."
         }
         h2 id="problems" { "Problems" }
-        p { "Errors are " code { "application/problem+json" } " with a hint that works; under " code { "/data" } " they are in S3's form." }
+        p { "Errors are " code { "application/problem+json" } " with a hint that works; under " code { "/data" } " they are in S3's form, under "
+            code { "/iceberg" } " in Iceberg's." }
         (problems(&state))
     };
     Ok(answer::html(layout(&state, "Docs", &body), CachePolicy::Current, &headers))
