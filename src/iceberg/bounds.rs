@@ -112,8 +112,8 @@ mod tests {
 
     use super::*;
 
-    fn value(kind: &str, value: Value, side: Side) -> Option<String> {
-        single_value(&kind.parse().expect("a type"), &value, side).map(hex::encode)
+    fn value(kind: &str, value: &Value, side: Side) -> Option<String> {
+        single_value(&kind.parse().expect("a type"), value, side).map(hex::encode)
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             ("datetime", json!("1970-01-01T00:00:01"), "40420f0000000000"),
             ("utf8", json!("ÿx"), "c3bf78"),
         ] {
-            assert_eq!(value(kind, json.clone(), Side::Lower).as_deref(), Some(expected), "{kind} {json}");
+            assert_eq!(value(kind, &json, Side::Lower).as_deref(), Some(expected), "{kind} {json}");
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
             ("json", json!("{}")),
             ("list<int32>", json!(1)),
         ] {
-            assert_eq!(value(kind, json.clone(), Side::Upper), None, "{kind} {json}");
+            assert_eq!(value(kind, &json, Side::Upper), None, "{kind} {json}");
         }
     }
 }
