@@ -16,6 +16,7 @@ mod api_statistics;
 mod architecture;
 mod cli;
 mod clients;
+mod clusters;
 mod crawl;
 mod datasets;
 mod definitions;
