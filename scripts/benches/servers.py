@@ -8,8 +8,6 @@ import socket
 import subprocess
 import time
 
-import sqlite
-
 START_SECONDS = 600
 
 
@@ -99,6 +97,8 @@ def parquet_files(server, store, dataset):
 def datasette(folder, files, logs):
     database = folder / "titles.db"
     if not database.exists():
+        import sqlite  # needs pyarrow, which the bench of files does without
+
         sqlite.build(database, files)
     inspected = database.with_suffix(".json")
     program = pathlib.Path(__import__("sys").executable).parent / "datasette"

@@ -22,6 +22,7 @@ mod incoming;
 mod lenient;
 mod limits;
 mod listing;
+mod locations;
 mod metrics;
 mod observe;
 mod openapi;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{
-    background::Background, decoders::Decoders, extracts::Extracts, limits::Lanes, listing::Listing, metrics::Metrics,
-    statistics::Known,
+    background::Background, decoders::Decoders, extracts::Extracts, limits::Lanes, listing::Listing,
+    locations::Locations, metrics::Metrics, statistics::Known,
 };
 use crate::{
     config::ServeSettings,
@@ -41,6 +41,7 @@ pub(super) struct Inner {
     pub(super) footers: Arc<Footers>,
     pub(super) tables: Tables,
     pub(super) listing: Listing,
+    pub(super) locations: Locations,
     pub(super) metrics: Metrics,
     pub(super) decoders: Decoders,
     /// Work that no answer waits for.
@@ -88,6 +89,7 @@ impl AppState {
             footers,
             tables: Tables::default(),
             listing: Listing::default(),
+            locations: Locations::default(),
             metrics: Metrics::default(),
             decoders,
             background: Background::default(),

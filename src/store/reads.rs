@@ -1,10 +1,6 @@
 //! Reads of data objects: whole ranges, many small ranges in few requests, and streams.
 
-use std::{
-    io::{Read, Seek, SeekFrom},
-    ops::Range,
-    os::unix::fs::FileExt,
-};
+use std::{ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,6 +16,8 @@ use super::{
 const GAP: u64 = 256 << 10;
 /// Bytes of one item of a stream from disk.
 const CHUNK: u64 = 256 << 10;
+/// Items of a stream from disk that are read at a time, ahead of whoever takes them.
+const READ_AHEAD: usize = 2;
 
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,40 +162,32 @@ impl Store {
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let Some(disk) = self.0.disk.clone() else { return Err(StoreError::NotFound { path: path.to_string() }) };
-        let (named, begin) = (path.clone(), range.start);
-        let file = blocking(move || {
+        // Opened and begun in one go: most ranges are short, and a hop to another thread takes longer than to read one.
+        let (named, first) = (path.clone(), range.start..range.end.min(range.start.saturating_add(CHUNK)));
+        let rest = first.end..range.end;
+        let (file, begun) = blocking(move || {
             let name = on_disk(&disk, &named)?;
-            let not_found = |_| StoreError::NotFound { path: named.to_string() };
-            let mut file = std::fs::File::open(&name).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => not_found(error),
+            let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => StoreError::NotFound { path: named.to_string() },
                 _ => StoreError::from_io(&name, "read it", &error),
             })?;
-            file.seek(SeekFrom::Start(begin)).map_err(|error| StoreError::from_io(&name, "read it", &error))?;
-            Ok(file)
+            let begun = chunk(&file, &named, first)?;
+            Ok((file, begun))
         })
         .await?;
-        Ok(futures::stream::try_unfold((file, range.start), move |(mut file, at)| {
-            let (path, range) = (path.clone(), range.clone());
-            async move {
-                if at >= range.end {
-                    return Ok(None);
-                }
-                blocking(move || {
-                    let wanted = CHUNK.min(range.end - at);
-                    let mut chunk = Vec::with_capacity(wanted as usize);
-                    (&mut file)
-                        .take(wanted)
-                        .read_to_end(&mut chunk)
-                        .map_err(|error| StoreError::unavailable(&path, format!("cannot be read: {error}")))?;
-                    if (chunk.len() as u64) < wanted {
-                        return Err(short(&path, &range, at + chunk.len() as u64));
-                    }
-                    Ok(Some((Bytes::from(chunk), (file, at + wanted))))
-                })
-                .await
-            }
-        })
-        .boxed())
+        let begun = futures::stream::once(std::future::ready(Ok(begun)));
+        if rest.is_empty() {
+            return Ok(begun.boxed());
+        }
+        let file = Arc::new(file);
+        let chunks = (0..rest.end.saturating_sub(rest.start).div_ceil(CHUNK)).map(move |at| {
+            let from = rest.start + at * CHUNK;
+            let (file, path) = (Arc::clone(&file), path.clone());
+            let wanted = from..rest.end.min(from + CHUNK);
+            blocking(move || chunk(&file, &path, wanted))
+        });
+        // The next one is read while this one is sent.
+        Ok(begun.chain(futures::stream::iter(chunks).buffered(READ_AHEAD)).boxed())
     }
 
     async fn read(&self, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -211,6 +201,17 @@ impl Store {
         let read = read.map_err(|error| StoreError::from_object_store(path, &error))?;
         whole(path, &range, &read)?;
         Ok(read)
+    }
+}
+
+/// A stretch of a file on disk.
+fn chunk(file: &std::fs::File, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+    let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| backwards(path, &range))?;
+    let mut bytes = vec![0; length];
+    match file.read_exact_at(&mut bytes, range.start) {
+        Ok(()) => Ok(Bytes::from(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(short(path, &range, range.start)),
+        Err(error) => Err(StoreError::unavailable(path, format!("cannot be read: {error}"))),
     }
 }
 

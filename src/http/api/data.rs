@@ -11,6 +11,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use crate::{
     catalog::{DatasetId, License, ListedFile, Manifest, TableId, TableSnapshot},
@@ -65,7 +66,23 @@ pub(in crate::http) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     s3::refuse_operation(&state, &params)?;
-    let found = locate(&state, path.get("dataset"), path.get("table"), path.get("file")).await?;
+    let (dataset, table, file) = (path.get("dataset"), path.get("table"), path.get("file"));
+    let address = format!("{dataset}/{table}/{file}");
+    if let Some(found) = state.locations.get(&address) {
+        match answer(&state, &found, &method, &headers).await {
+            // It may have been collected since.
+            Err(problem) if problem.kind() == Kind::Internal => state.locations.forget(&address),
+            answered => return answered,
+        }
+    }
+    let asked = Instant::now();
+    let found = locate(&state, dataset, table, file).await?;
+    let answered = answer(&state, &found, &method, &headers).await?;
+    state.locations.insert(address, asked, &found);
+    Ok(answered)
+}
+
+async fn answer(state: &AppState, found: &Located, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
     let served = ServedFile {
         content: Content::Stored(&found.file.key),
         media_type: file::PARQUET,
@@ -76,7 +93,7 @@ pub(in crate::http) async fn get(
         snapshots: found.file.added_in.to_string(),
         licenses: vec![&found.license.url],
     };
-    file::serve(&state, &served, &method, &headers).await
+    file::serve(state, &served, method, headers).await
 }
 
 /// Finds a published file by its name: in the snapshot named, else in the current one, else in older ones.
