@@ -52,14 +52,22 @@ pub(super) fn with_id(name: &str, kind: DataType, nullable: bool, id: i32) -> Fi
 impl ColumnType {
     /// The Arrow type, without field ids.
     pub fn to_arrow(&self) -> DataType {
-        strip_ids(&self.to_arrow_numbered(&mut 0))
+        strip_ids(&self.to_arrow_numbered(&mut std::iter::repeat(0)))
     }
 
-    pub(super) fn to_arrow_numbered(&self, next: &mut i32) -> DataType {
-        let mut id = || {
-            *next += 1;
-            *next
-        };
+    /// The fields directly inside, by name, in order; none where values are single.
+    pub(super) fn inside(&self) -> Vec<(&str, &Self)> {
+        match self {
+            Self::List(item) => vec![("element", item)],
+            Self::Struct(fields) => fields.iter().map(|(name, kind)| (name.as_str(), kind)).collect(),
+            Self::Map(value) => vec![("key", &Self::Utf8), ("value", value)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Ids are those of the fields directly [`Self::inside`], then those inside each of them.
+    pub(super) fn to_arrow_numbered(&self, ids: &mut dyn Iterator<Item = i32>) -> DataType {
+        let mut id = || ids.next().unwrap_or_default();
         match self {
             Self::Utf8 | Self::Json => DataType::Utf8,
             Self::Bool => DataType::Boolean,
@@ -74,15 +82,15 @@ impl ColumnType {
             Self::Binary => DataType::Binary,
             Self::List(item) => {
                 let id = id();
-                DataType::List(Arc::new(with_id("element", item.to_arrow_numbered(next), true, id)))
+                DataType::List(Arc::new(with_id("element", item.to_arrow_numbered(ids), true, id)))
             }
             Self::Struct(fields) => {
-                let ids: Vec<i32> = fields.iter().map(|_| id()).collect();
+                let own: Vec<i32> = fields.iter().map(|_| id()).collect();
                 DataType::Struct(
                     fields
                         .iter()
-                        .zip(ids)
-                        .map(|((name, kind), id)| with_id(name, kind.to_arrow_numbered(next), true, id))
+                        .zip(own)
+                        .map(|((name, kind), id)| with_id(name, kind.to_arrow_numbered(ids), true, id))
                         .collect(),
                 )
             }
@@ -90,7 +98,7 @@ impl ColumnType {
                 let (key, item) = (id(), id());
                 let entries = Fields::from(vec![
                     with_id("key", DataType::Utf8, false, key),
-                    with_id("value", value.to_arrow_numbered(next), true, item),
+                    with_id("value", value.to_arrow_numbered(ids), true, item),
                 ]);
                 DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entries), false)), false)
             }

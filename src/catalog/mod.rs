@@ -5,6 +5,7 @@
 pub mod column_type;
 pub mod dataset;
 pub mod extract;
+pub mod field_ids;
 pub mod license;
 pub mod rejects;
 pub mod run;

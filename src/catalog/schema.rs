@@ -33,13 +33,17 @@ pub struct Column {
     /// Has a bloom filter.
     #[serde(default)]
     pub bloom: bool,
+    /// Its Iceberg field id and those inside it; empty where they follow from the column's place
+    /// ([`TableSchema::field_ids`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub field_ids: Vec<i32>,
 }
 
 impl Column {
     /// A column that may be null, with nothing more said about it.
     pub fn new(name: impl Into<String>, kind: ColumnType) -> Self {
-        let (description, unit) = (String::new(), None);
-        Self { name: name.into(), kind, nullable: true, description, unit, search: false, bloom: false }
+        let (description, unit, field_ids) = (String::new(), None, Vec::new());
+        Self { name: name.into(), kind, nullable: true, description, unit, search: false, bloom: false, field_ids }
     }
 }
 
@@ -57,15 +61,16 @@ impl TableSchema {
         self.columns.iter().enumerate().find(|(_, column)| column.name == name)
     }
 
-    /// The Arrow schema with Iceberg field ids: top-level columns are numbered first, then nested fields in order.
+    /// The Arrow schema with Iceberg field ids ([`Self::field_ids`]).
     pub fn to_arrow(&self) -> SchemaRef {
-        let mut next = self.columns.len() as i32;
         let fields: Vec<Field> = self
             .columns
             .iter()
-            .zip(1..)
-            .map(|(column, id)| {
-                let mut field = with_id(&column.name, column.kind.to_arrow_numbered(&mut next), column.nullable, id);
+            .zip(self.field_ids())
+            .map(|(column, ids)| {
+                let mut ids = ids.into_iter();
+                let id = ids.next().unwrap_or_default();
+                let mut field = with_id(&column.name, column.kind.to_arrow_numbered(&mut ids), column.nullable, id);
                 if column.kind == ColumnType::Json {
                     let mut metadata = field.metadata().clone();
                     metadata.insert(JSON_MARK.into(), "1".into());

@@ -136,6 +136,10 @@ pub struct TableSnapshot {
     pub source: String,
     /// Columns.
     pub schema: TableSchema,
+    /// The highest Iceberg field id that any snapshot of the table had: no other field gets an id again. 0: the highest
+    /// one in `schema`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_field_id: i32,
     /// Column names whose values are unique together.
     pub primary_key: Vec<String>,
     /// Column names the rows are sorted by (within a part).
@@ -155,6 +159,18 @@ pub struct TableSnapshot {
     /// older than this list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listed_segments: Vec<SegmentRef>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+impl TableSnapshot {
+    /// The highest Iceberg field id so far.
+    pub fn last_field(&self) -> i32 {
+        self.schema.last_field().max(self.last_field_id)
+    }
 }
 
 /// A content-addressed piece of a list of files (data, rejects, upstream's, missing ones), shared by manifests.

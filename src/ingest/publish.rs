@@ -142,7 +142,15 @@ pub async fn rollback(
     let target = target.ok_or_else(|| {
         Failure::definition(format!("`{dataset}` has no snapshot {to}; it has 1 to {}", head.snapshot))
     })?;
+    let mut tables = target.tables.clone();
+    for table in &mut tables {
+        // What came in between has had its ids for good.
+        let last = head.table(&table.name).map_or(0, TableSnapshot::last_field);
+        table.last_field_id =
+            if last > table.schema.last_field() { last.max(table.last_field_id) } else { table.last_field_id };
+    }
     let manifest = Manifest {
+        tables,
         snapshot: head.snapshot + 1,
         parent: Some(head.snapshot),
         run: run.to_owned(),

@@ -25,6 +25,7 @@ mod fetch;
 mod foreign;
 mod hostile_sql;
 mod iceberg;
+mod iceberg_clients;
 mod kill;
 mod kill_serve;
 mod origin;

@@ -227,6 +227,7 @@ impl TestSnapshot {
             definition: "0".repeat(64),
             source: "test".into(),
             schema: table.schema.clone(),
+            last_field_id: 0,
             primary_key: table.primary_key.clone(),
             sort_key: table.sort_key.clone(),
             rows: files.iter().map(|file| file.rows).sum(),

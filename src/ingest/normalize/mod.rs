@@ -309,6 +309,7 @@ pub fn schema_of(table: &Table) -> Result<TableSchema, Failure> {
                 unit: column.unit.clone(),
                 search: column.search,
                 bloom: column.bloom.unwrap_or(is_key),
+                field_ids: Vec::new(),
             })
         })
         .collect::<Result<_, Failure>>()?;

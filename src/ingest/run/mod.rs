@@ -190,7 +190,7 @@ impl Work<'_> {
         let mut sources = Vec::with_capacity(plans.len());
         for plan in &plans {
             let known = known.remove(&plan.id).unwrap_or_default();
-            let mut source = SourceRun::new(ingest, loaded, pipeline, plan, fetcher, basis, known, snapshot);
+            let mut source = SourceRun::new(ingest, loaded, pipeline, plan, fetcher, basis, parent, known, snapshot);
             anything_new |= source.go(&mut findings, &mut self.told.counts).await?;
             sources.push(source);
         }

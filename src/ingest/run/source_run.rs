@@ -35,6 +35,8 @@ pub(super) struct SourceRun<'a> {
     pub(super) fetcher: &'a Fetcher,
     /// The snapshot whose files of unchanged parts are kept; `None`: everything is made anew.
     pub(super) basis: Option<&'a Manifest>,
+    /// The snapshot before, whatever it was made from: what its columns are numbered, these are.
+    head: Option<&'a Manifest>,
     /// The number of the snapshot being made.
     pub(super) snapshot: u64,
     /// Upstream's files as the basis has them, by part; those of a part are taken out when it is asked for.
@@ -75,6 +77,7 @@ impl<'a> SourceRun<'a> {
         plan: &'a SourcePlan<'a>,
         fetcher: &'a Fetcher,
         parent: Option<&'a Manifest>,
+        head: Option<&'a Manifest>,
         known: KnownParts,
         snapshot: u64,
     ) -> Self {
@@ -83,6 +86,7 @@ impl<'a> SourceRun<'a> {
         let columns = named
             .map(|(table, schema)| {
                 let (definitions, metadata) = (table.table.columns.clone(), metadata(loaded, table));
+                let schema = numbered(head, table, schema);
                 (table.index, TableColumns { definitions, schema, metadata })
             })
             .collect();
@@ -93,6 +97,7 @@ impl<'a> SourceRun<'a> {
             plan,
             fetcher,
             basis: parent.filter(|_| kept),
+            head,
             snapshot,
             known: if kept { known } else { KnownParts::new() },
             columns,
@@ -205,7 +210,7 @@ impl<'a> SourceRun<'a> {
         let mut widened = false;
         for table in unnamed {
             let Some((definitions, schema)) = inferred.get(&table.index).cloned() else { continue };
-            let schema = keyed(table.table, &definitions, schema)?;
+            let schema = numbered(self.head, table, keyed(table.table, &definitions, schema)?);
             widened |= table_in(before, table).is_some_and(|before| before.schema != schema);
             self.columns
                 .insert(table.index, TableColumns { definitions, schema, metadata: metadata(self.loaded, table) });
@@ -338,13 +343,16 @@ impl<'a> SourceRun<'a> {
         }
         let definition = table.table;
         let schema = self.columns.get(&table.index).map(|columns| columns.schema.clone());
+        let schema = schema.or_else(|| before.map(|before| before.schema.clone())).unwrap_or_default();
+        let last = self.head.and_then(|head| head.table(&definition.name)).map_or(0, TableSnapshot::last_field);
         let snapshot = TableSnapshot {
             name: definition.name.clone(),
             description: definition.description.clone(),
             license: definition.license.clone(),
             definition: table.definition.clone(),
             source: self.plan.id.clone(),
-            schema: schema.or_else(|| before.map(|before| before.schema.clone())).unwrap_or_default(),
+            last_field_id: if last > schema.last_field() { last } else { 0 },
+            schema,
             primary_key: definition.primary_key.clone(),
             sort_key: definition.sort_key.clone().unwrap_or_else(|| definition.primary_key.clone()),
             rows: files.iter().map(|file| file.rows).sum(),
@@ -380,6 +388,14 @@ fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -
             .is_none_or(|definition| definition.bloom.unwrap_or(true));
     }
     Ok(schema)
+}
+
+/// The columns with the Iceberg field ids they have had, and new ones for what is new.
+fn numbered(head: Option<&Manifest>, table: &TablePlan<'_>, schema: TableSchema) -> TableSchema {
+    match head.and_then(|head| head.table(&table.table.name)) {
+        Some(before) => schema.numbered_after(&before.schema, before.last_field()),
+        None => schema,
+    }
 }
 
 /// A table as a snapshot has it, if nothing that shapes it has changed since.

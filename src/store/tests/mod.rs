@@ -89,6 +89,7 @@ pub(crate) fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot 
         definition: String::new(),
         source: String::new(),
         schema: TableSchema::default(),
+        last_field_id: 0,
         primary_key: Vec::new(),
         sort_key: Vec::new(),
         rows: 0,
