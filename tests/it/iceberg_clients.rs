@@ -126,7 +126,7 @@ fn readers_of_iceberg_agree_with_the_api() {
             return;
         }
         panic!(
-            "OPENSHELF_TEST_ICEBERG_PYTHON is not set: run scripts/tools first, then \
+            "OPENSHELF_TEST_ICEBERG_PYTHON is not set: run `scripts/tools iceberg` first, then \
              OPENSHELF_TEST_ICEBERG_PYTHON=$PWD/.venv-iceberg/bin/python cargo test (scripts/test does both); \
              OPENSHELF_TEST_FAST=1 leaves this test out"
         );
