@@ -43,6 +43,7 @@ async fn main() -> Result<()> {
         definition: "0".repeat(64),
         source: "bench".into(),
         schema: TableSchema { columns: vec![Column::new("bytes", ColumnType::Binary)] },
+        last_field_id: 0,
         primary_key: Vec::new(),
         sort_key: Vec::new(),
         rows: 1,
