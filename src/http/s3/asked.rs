@@ -108,9 +108,10 @@ impl Asked {
         let second = params.get("list-type") == Some("2");
         let max_keys = match given("max-keys") {
             None => MOST,
-            Some(text) => match text.parse::<u32>() {
-                Ok(number) => MOST.min(number as usize),
-                Err(_) => {
+            // S3 takes what fits an integer of 32 bits.
+            Some(text) => match text.parse::<i32>().map(usize::try_from) {
+                Ok(Ok(number)) => MOST.min(number),
+                _ => {
                     return Err(wrong(format!("`max-keys` is `{text}`; it takes a whole number from 0 to 1000.")));
                 }
             },

@@ -17,7 +17,7 @@ use crate::http::{
 #[utoipa::path(
     get, path = "/data", tag = "files",
     params(
-        ("list-type" = Option<u32>, Query, description = "2 for ListObjectsV2"),
+        ("list-type" = Option<String>, Query, description = "2 for ListObjectsV2"),
         ("prefix" = Option<String>, Query, description = "What keys begin with: `dataset/table/`, or `dataset@n/table/` for snapshot n"),
         ("delimiter" = Option<String>, Query, description = "Keys are rolled up at the first one after the prefix, mostly `/`"),
         ("max-keys" = Option<u32>, Query, description = "At most so many keys and common prefixes, 1000 at most"),
@@ -59,7 +59,7 @@ pub(in crate::http) async fn list(
 #[utoipa::path(
     get, path = "/data/", tag = "files",
     params(
-        ("list-type" = Option<u32>, Query, description = "2 for ListObjectsV2"),
+        ("list-type" = Option<String>, Query, description = "2 for ListObjectsV2"),
         ("prefix" = Option<String>, Query, description = "What keys begin with"),
         ("delimiter" = Option<String>, Query, description = "Keys are rolled up at the first one after the prefix, mostly `/`"),
         ("max-keys" = Option<u32>, Query, description = "At most so many keys and common prefixes, 1000 at most"),

@@ -100,7 +100,8 @@ fn write(asked: &ListAsked, page: &Page) -> Xml {
     };
     let mut xml = Xml::new().root("ListBucketResult");
     xml.text("Name", BUCKET);
-    xml.text("Prefix", &name(&asked.prefix));
+    // Clients of the first version decode everything but this.
+    xml.text("Prefix", &if asked.second { name(&asked.prefix) } else { asked.prefix.clone() });
     if let Some(delimiter) = &asked.delimiter {
         xml.text("Delimiter", &name(delimiter));
     }
