@@ -31,7 +31,8 @@
 //! 1. Only `http` names axum or a status code; only `ingest::fetch` calls out; only the store spells a path; time is an
 //!    argument, read in `commands`.
 //! 2. Data files and manifests are never overwritten. Publishing is one conditional create of the next manifest number;
-//!    a rollback is a new manifest.
+//!    a rollback is a new manifest. A name is used once: what no kept snapshot names is dead, and only `store::collect`
+//!    deletes it.
 //! 3. The object store is the only state.
 //! 4. Between the stages flow batches; memory is bounded by batches and row groups, never by file size.
 //! 5. No row vanishes: rows read = rows published + rows rejected, and the rejected ones can be queried.

@@ -173,11 +173,14 @@ impl TableSnapshot {
     }
 }
 
-/// A content-addressed piece of a list of files (data, rejects, upstream's, missing ones), shared by manifests.
+/// A piece of a list of files (data, rejects, upstream's, missing ones), shared by a manifest and its parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRef {
-    /// sha256 of the segment's bytes: its name in the store.
+    /// sha256 of the segment's bytes: its name in the store, used once and never again.
     pub hash: String,
+    /// sha256 of what it lists, by which the next snapshot knows it again; absent where `hash` is just that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Files in it.
     pub files: u64,
     /// Rows in those files; 0 where upstream's files are listed.

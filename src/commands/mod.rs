@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod check;
+mod gc;
 mod index;
 mod ingest;
 mod new;
@@ -129,6 +130,18 @@ Nothing is deleted: the way back is another rollback. The next `ingest` publishe
 
 A server makes them by itself when they are first asked for. They are kept in the store: all servers over it use them.")]
     Index(IndexArguments),
+    /// Remove what no kept snapshot needs: old snapshots' files, and what runs that were killed left behind
+    #[command(after_help = "Examples:
+  openshelf gc --dry-run                         says what would go, how much it is, and why
+  openshelf gc                                   removes it
+  openshelf gc imdb --list                       one dataset, every object by its name
+
+A snapshot is kept for the dataset's `retention` from the day it was replaced, and the last three always are. After that, and
+after the grace period, its files go; what it was is still known, and who asks for it is told which one is current.
+What no snapshot names goes when it is older than the grace period, which must be longer than your longest ingest.
+
+It may run at any time, beside servers, ingests and other collections, and may be killed: the next one goes on.")]
+    Gc(GcArguments),
     /// Print the JSON Schema of dataset.toml, for editors
     #[command(after_help = "Example:
   openshelf schema > datasets/dataset.schema.json
@@ -257,6 +270,24 @@ struct IndexArguments {
     cache: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct GcArguments {
+    /// The datasets; none: all there are, and extracts
+    dataset: Vec<DatasetId>,
+    /// Remove nothing; say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// How long files stay beyond their snapshot's retention, and what belongs to no snapshot beyond its writing: `90m`, `12h`, `2d`
+    #[arg(long, env = "OPENSHELF_GC_GRACE", default_value = "2d", value_parser = span)]
+    grace: Duration,
+    /// Name every object
+    #[arg(long)]
+    list: bool,
+    /// Print lines of JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Limits {
     On,
@@ -300,6 +331,12 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     numeric
         .parse()
         .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80".to_owned())
+}
+
+/// A span of time.
+fn span(text: &str) -> Result<Duration, String> {
+    openshelf::catalog::retention::duration(text)
+        .ok_or_else(|| "write a number and s, m, h, d or w, such as 90m, 12h or 2d".to_owned())
 }
 
 /// The base of URLs in answers.
@@ -361,6 +398,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Snapshots { dataset } => shelf::snapshots(&places, &dataset).await,
         Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,
         Command::Index(arguments) => index::run(&places, &arguments).await,
+        Command::Gc(arguments) => gc::run(&places, &arguments).await,
         Command::Schema => {
             say!("{:#}", openshelf::ingest::definition::schema());
             Ok(0)

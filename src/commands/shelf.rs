@@ -45,9 +45,13 @@ pub(super) async fn snapshots(places: &Places, dataset: &DatasetId) -> Result<u8
             format!("`{dataset}` has no snapshot in {}; `openshelf datasets` lists what there is", places.store);
         return Err(CommandError::usage(message));
     }
+    let collected_to = store.boundary(dataset).await?.map_or(0, |(_, boundary)| boundary.collected_to);
     for number in numbers.iter().rev() {
         let Some(manifest) = store.manifest(dataset, *number).await? else { continue };
-        let from = manifest.rollback_to.map(|to| format!("  = snapshot {to}")).unwrap_or_default();
+        let mut from = manifest.rollback_to.map(|to| format!("  = snapshot {to}")).unwrap_or_default();
+        if *number <= collected_to {
+            from.push_str("  (no longer kept)");
+        }
         say!(
             "{number:>6}  {}  {:>15} rows  {:>11}  {}{from}",
             manifest.created.format("%Y-%m-%d %H:%M"),

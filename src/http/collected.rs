@@ -52,14 +52,20 @@ pub(super) async fn or_gone(state: &AppState, manifest: &Manifest, problem: Prob
     let Ok(id) = manifest.dataset.parse::<DatasetId>() else { return problem };
     match state.store.head(&id).await {
         // The current one is never collected: what is missing there is lost, and our fault.
-        Ok(Some(head)) if head.snapshot > manifest.snapshot && is_collected(state, manifest).await => {
+        Ok(Some(head)) if head.snapshot > manifest.snapshot && is_collected(state, &id, manifest).await => {
             gone(state, &id, manifest.snapshot, Some(manifest), head.snapshot)
         }
         _ => problem,
     }
 }
 
-async fn is_collected(state: &AppState, manifest: &Manifest) -> bool {
+async fn is_collected(state: &AppState, id: &DatasetId, manifest: &Manifest) -> bool {
+    // What a collection has decided holds before its last file is gone.
+    if let Ok(Some((_, boundary))) = state.store.boundary(id).await
+        && manifest.snapshot <= boundary.collected_to
+    {
+        return true;
+    }
     let mut looked = 0;
     for table in &manifest.tables {
         for files in [state.store.files(manifest, table).await, state.store.reject_files(manifest, table).await] {

@@ -127,7 +127,7 @@ impl Renderings {
         table: &TableId,
         snapshot: u64,
     ) -> Result<(ObjectName, Arc<Object>), IcebergError> {
-        let name = ObjectName::Metadata { snapshot, oldest: oldest(snapshot) };
+        let name = ObjectName::Metadata { snapshot, oldest: kept_from(store, dataset, snapshot).await? };
         let object = self.object(store, place, dataset, table, &name).await?;
         Ok((name, object))
     }
@@ -183,10 +183,17 @@ impl Renderings {
         let subject = Subject { place: place.clone(), dataset: dataset.clone(), table: table.clone() };
         let work = Work { renderings: self, store, subject: &subject };
         let head = work.version(snapshot).await?.ok_or_else(|| work.nothing(snapshot))?;
-        let history = work.history(oldest(snapshot), snapshot, head.area).await?;
+        let oldest = kept_from(store, dataset, snapshot).await?;
+        let history = work.history(oldest, snapshot, head.area).await?;
         let name = |(at, facts): (usize, &Facts)| facts.list(at == 0);
         Ok(history.iter().enumerate().map(name).collect())
     }
+}
+
+/// The oldest snapshot in the history of one that is still kept: what older ones held, nobody can say any more.
+async fn kept_from(store: &Store, dataset: &DatasetId, snapshot: u64) -> Result<u64, IcebergError> {
+    let collected_to = store.boundary(dataset).await?.map_or(0, |(_, boundary)| boundary.collected_to);
+    Ok(oldest(snapshot).max(collected_to.saturating_add(1).min(snapshot)))
 }
 
 /// The oldest snapshot in the history of one.
@@ -258,7 +265,8 @@ impl Work<'_> {
 
     async fn metadata(&self, snapshot: u64, oldest: u64) -> Result<Arc<Object>, IcebergError> {
         let head = self.version(snapshot).await?.ok_or_else(|| self.nothing(snapshot))?;
-        if oldest != self::oldest(snapshot) {
+        // Any history that ever was the one to give: what was collected since makes it shorter.
+        if !(self::oldest(snapshot)..=snapshot).contains(&oldest) {
             return Err(self.nothing(oldest));
         }
         let history = self.history(oldest, snapshot, head.area).await?;

@@ -96,12 +96,20 @@ pub(super) async fn publish(
 ) -> Result<Manifest, Failure> {
     let mut published = Vec::with_capacity(tables.len());
     for mut table in tables {
-        table.snapshot.segments = store.put_segments(table.area, &loaded.id, &table.files).await?;
-        table.snapshot.reject_segments = store.put_segments(table.area, &loaded.id, &table.rejects).await?;
-        table.snapshot.listed_segments = store.put_listed(table.area, &loaded.id, &table.files).await?;
+        let (area, id) = (table.area, &loaded.id);
+        let before = parent.and_then(|parent| {
+            parent.table(&table.snapshot.name).filter(|before| Area::of_table(parent, before) == area)
+        });
+        let (files, rejects) = before.map_or((&[][..], &[][..]), |b| (&b.segments[..], &b.reject_segments[..]));
+        let listed = before.map_or(&[][..], |before| &before.listed_segments[..]);
+        table.snapshot.segments = store.put_segments_after(area, id, files, &table.files).await?;
+        table.snapshot.reject_segments = store.put_segments_after(area, id, rejects, &table.rejects).await?;
+        table.snapshot.listed_segments = store.put_listed_after(area, id, listed, &table.files).await?;
         published.push(table.snapshot);
     }
     let area = Area::of(&loaded.definition.license);
+    let before = parent.filter(|parent| Area::of(&parent.license) == area);
+    let (sources, gaps) = before.map_or((&[][..], &[][..]), |b| (&b.source_segments[..], &b.gap_segments[..]));
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         dataset: loaded.id.to_string(),
@@ -116,13 +124,38 @@ pub(super) async fn publish(
         rollback_to: None,
         info: info(loaded),
         license: loaded.definition.license.clone(),
-        source_segments: store.put_segments(area, &loaded.id, &findings.sources).await?,
+        source_segments: store.put_segments_after(area, &loaded.id, sources, &findings.sources).await?,
         source_bytes: findings.sources.iter().map(|source| source.bytes).sum(),
-        gap_segments: store.put_segments(area, &loaded.id, &findings.gaps).await?,
+        gap_segments: store.put_segments_after(area, &loaded.id, gaps, &findings.gaps).await?,
         tables: published,
     };
+    if store.is_passed(&loaded.id, manifest.snapshot, now).await? {
+        return Err(outlived(&loaded.id));
+    }
     store.publish(&manifest).await?;
+    // A collection that began between the two may take what was uploaded: it did not know of this snapshot.
+    if store.is_passed(&loaded.id, manifest.snapshot, now).await? {
+        let Some(parent) = parent else { return Err(outlived(&loaded.id)) };
+        let again = Manifest {
+            snapshot: manifest.snapshot + 1,
+            parent: Some(manifest.snapshot),
+            run: run.to_owned(),
+            created: now,
+            software: software(),
+            rollback_to: Some(parent.snapshot),
+            tables: tables_again(parent, &manifest),
+            ..parent.clone()
+        };
+        store.publish(&again).await?;
+        return Err(outlived(&loaded.id));
+    }
     Ok(manifest)
+}
+
+fn outlived(dataset: &DatasetId) -> Failure {
+    Failure::internal(format!(
+        "the run took longer than the grace period of a garbage collection, which may have removed what it had uploaded for `{dataset}`; nothing was published. Run it again, and give `openshelf gc` a `--grace` longer than the longest run"
+    ))
 }
 
 /// Publishes snapshot `to` again under the next number: rollback is a new manifest.
@@ -142,15 +175,13 @@ pub async fn rollback(
     let target = target.ok_or_else(|| {
         Failure::definition(format!("`{dataset}` has no snapshot {to}; it has 1 to {}", head.snapshot))
     })?;
-    let mut tables = target.tables.clone();
-    for table in &mut tables {
-        // What came in between has had its ids for good.
-        let last = head.table(&table.name).map_or(0, TableSnapshot::last_field);
-        table.last_field_id =
-            if last > table.schema.last_field() { last.max(table.last_field_id) } else { table.last_field_id };
+    if !store.pin(dataset, to, head.snapshot + 1, run, now).await? {
+        return Err(Failure::definition(format!(
+            "snapshot {to} of `{dataset}` is no longer kept: `openshelf gc` has collected its files; `openshelf snapshots {dataset}` lists what there is"
+        )));
     }
     let manifest = Manifest {
-        tables,
+        tables: tables_again(&target, &head),
         snapshot: head.snapshot + 1,
         parent: Some(head.snapshot),
         run: run.to_owned(),
@@ -161,6 +192,18 @@ pub async fn rollback(
     };
     store.publish(&manifest).await?;
     Ok(manifest)
+}
+
+/// The tables of an older snapshot, to be published on top of `head`.
+fn tables_again(target: &Manifest, head: &Manifest) -> Vec<TableSnapshot> {
+    let mut tables = target.tables.clone();
+    for table in &mut tables {
+        // What came in between has had its ids for good.
+        let last = head.table(&table.name).map_or(0, TableSnapshot::last_field);
+        table.last_field_id =
+            if last > table.schema.last_field() { last.max(table.last_field_id) } else { table.last_field_id };
+    }
+    tables
 }
 
 /// Name and version of this program, as manifests and runs record it.

@@ -83,6 +83,13 @@ fn sync_folder(name: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::from_io(folder, "fsync this folder", &error))
 }
 
+/// Whether a file is one that never became an object, by its name.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mark = name.rsplit_once('#').map_or("", |(_, mark)| mark);
+    !mark.is_empty() && mark.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A file that is not yet an object; removed when dropped.
 struct Temporary(PathBuf);
 

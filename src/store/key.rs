@@ -10,6 +10,7 @@
 //! <dataset>/runs/<ulid>.json
 //! <dataset>/iceberg/<table>/metadata/<object>         written by `export-iceberg`; made anew by the next one
 //! _openshelf/extracts/…                    see `extracts`
+//! _openshelf/gc/<dataset>/<20 digits>.json what garbage collection decided before it removed anything; create-only
 //! ```
 //! What a license reserves for personal use lies in the same layout under `_personal/`, so that a bucket can be made
 //! public without exposing it.
@@ -257,6 +258,19 @@ pub(super) fn derived(area: Area, dataset: &DatasetId, snapshot: u64, below: &[&
     let number = snapshot.to_string();
     let names = [dataset.as_str(), "derived", number.as_str()];
     area.folder().into_iter().chain(names).chain(below.iter().copied()).collect()
+}
+
+/// The folder of what garbage collection decided about a dataset.
+pub(super) fn boundaries(dataset: &DatasetId) -> Path {
+    [OPENSHELF, "gc", dataset.as_str()].into_iter().collect()
+}
+
+/// The folders of a dataset that garbage collection looks through, but `derived` and `files`.
+pub(super) const COLLECTED: [&str; 2] = ["data", "rejects"];
+
+/// A folder of a dataset by its name.
+pub(super) fn named(area: Area, dataset: &DatasetId, name: &str) -> Path {
+    area.folder().into_iter().chain([dataset.as_str(), name]).collect()
 }
 
 /// The last segment of a key with that number: 20 digits, so that names sort as numbers do.

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{
     Area, Record, Store, StoreError,
-    segments::{SEGMENTS_AT_ONCE, cut, id},
+    segments::{SEGMENTS_AT_ONCE, cut, id, known},
 };
 use crate::catalog::{DataFile, DatasetId, ListedFile, Manifest, SegmentRef, TableSnapshot};
 
@@ -52,11 +52,26 @@ impl Store {
         dataset: &DatasetId,
         files: &[DataFile],
     ) -> Result<Vec<SegmentRef>, StoreError> {
+        self.put_listed_after(area, dataset, &[], files).await
+    }
+
+    /// As [`Store::put_listed`], after the parent's list in the same area: what is in that already is not written again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn put_listed_after(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
+        before: &[SegmentRef],
+        files: &[DataFile],
+    ) -> Result<Vec<SegmentRef>, StoreError> {
+        let known = &known(before);
         let files = by_name(files);
         let writes: Vec<_> = cut(&files)
             .into_iter()
             .map(|files| async move {
-                let written = self.put_segment(area, dataset, files).await?;
+                let written = self.put_segment(area, dataset, known, files).await?;
                 Ok(SegmentRef { first: files.first().map(|file| file.name().to_owned()), ..written })
             })
             .collect();

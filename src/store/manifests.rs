@@ -28,6 +28,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn datasets(&self) -> Result<Vec<DatasetId>, StoreError> {
+        let known = futures::stream::iter(self.dataset_folders().await?)
+            .map(|name| async move { Ok((self.last_number(&name).await? > 0).then_some(name)) })
+            .buffered(DATASETS_AT_ONCE)
+            .try_collect::<Vec<_>>();
+        Ok(known.await?.into_iter().flatten().collect())
+    }
+
+    /// Every name in either area that a dataset may have, whether it has a snapshot or not.
+    pub(super) async fn dataset_folders(&self) -> Result<Vec<DatasetId>, StoreError> {
         let mut names: Vec<DatasetId> = Vec::new();
         for area in AREAS {
             let prefix = area.folder().map(Path::from);
@@ -38,11 +47,7 @@ impl Store {
         }
         names.sort_unstable();
         names.dedup();
-        let known = futures::stream::iter(names)
-            .map(|name| async move { Ok((self.last_number(&name).await? > 0).then_some(name)) })
-            .buffered(DATASETS_AT_ONCE)
-            .try_collect::<Vec<_>>();
-        Ok(known.await?.into_iter().flatten().collect())
+        Ok(names)
     }
 
     /// The newest snapshot; a new one is seen at once. Asks the storage for one number when nothing is new.
@@ -101,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    async fn last_number(&self, dataset: &DatasetId) -> Result<u64, StoreError> {
+    pub(super) async fn last_number(&self, dataset: &DatasetId) -> Result<u64, StoreError> {
         let known = {
             let heads = self.0.heads.lock().unwrap_or_else(PoisonError::into_inner);
             heads.get(dataset).copied().unwrap_or_default()

@@ -5,13 +5,16 @@
 //!
 //! - `key` spells every path, `open` understands addresses.
 //! - `log` is the one create-only numbered log; `manifests` are one, and later leases and the audit log.
-//! - `segments` are content-addressed pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
+//! - `segments` are pieces of lists of files (data, rejects, upstream's), `runs` the records of ingest
 //!   runs.
 //! - `listed` is a table's data files by name, for listings and for whoever knows only a name.
 //! - `derived` is what was made from a snapshot and can be made again: statistics, search indexes.
 //! - `extracts` are jobs: a log each, their files, and the lists of what is due.
+//! - `collect` removes what no kept snapshot names; nothing else deletes a dataset's files.
+//! - `uploads` are those in parts that nobody finished.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
 
+mod collect;
 mod derived;
 mod disk;
 mod error;
@@ -27,6 +30,7 @@ mod runs;
 mod segments;
 #[cfg(test)]
 pub(crate) mod tests;
+mod uploads;
 
 use std::{
     any::Any,
@@ -38,6 +42,7 @@ use std::{
 use object_store::{ObjectStore, local::LocalFileSystem};
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
+pub use collect::{Collected, Collection, Doomed, Kind, Tally, Why};
 pub use derived::DerivedFolder;
 pub use error::StoreError;
 pub use extracts::{Agenda, Due};
@@ -65,6 +70,8 @@ struct Inner {
     objects: Arc<dyn ObjectStore>,
     /// Set for a local disk, whose writes are ours.
     disk: Option<Arc<LocalFileSystem>>,
+    /// Set for S3: uploads in parts that nobody finished.
+    uploads: Option<uploads::Uploads>,
     /// The last number seen of each dataset that has one: a lower bound, since manifests are never deleted.
     heads: Mutex<HashMap<DatasetId, u64>>,
     manifests: BoundedCache<(DatasetId, u64), Manifest>,
@@ -95,10 +102,20 @@ fn cache<K: Eq + std::hash::Hash + Clone, T: ?Sized>(bytes: u64) -> BoundedCache
 
 impl Store {
     fn over(address: String, objects: Arc<dyn ObjectStore>, disk: Option<Arc<LocalFileSystem>>) -> Self {
+        Self::with_uploads(address, objects, disk, None)
+    }
+
+    fn with_uploads(
+        address: String,
+        objects: Arc<dyn ObjectStore>,
+        disk: Option<Arc<LocalFileSystem>>,
+        uploads: Option<uploads::Uploads>,
+    ) -> Self {
         Self(Arc::new(Inner {
             address,
             objects,
             disk,
+            uploads,
             heads: Mutex::default(),
             manifests: cache(MANIFEST_CACHE),
             segments: cache(SEGMENT_CACHE),

@@ -10,7 +10,7 @@ use object_store::{
     prefix::PrefixStore,
 };
 
-use super::{Store, StoreError, disk};
+use super::{Store, StoreError, disk, uploads::Uploads};
 
 /// Longest time one request to S3 is tried again: a server must answer 503 before its client gives up.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -76,13 +76,14 @@ impl Store {
             .any(|endpoint| endpoint.starts_with("http://"));
         let builder = if plain { builder.with_allow_http(true) } else { builder };
         let unusable = |why: String| StoreError::Unusable { path: url.to_owned(), why };
-        let bucket = builder.build().map_err(|error| unusable(format!("cannot be used: {error}")))?;
+        let built = builder.clone().build().map_err(|error| unusable(format!("cannot be used: {error}")))?;
         let prefix = prefix.trim_matches('/');
+        let uploads = Uploads::new(&builder, &built, bucket, prefix);
         let objects: Arc<dyn ObjectStore> = if prefix.is_empty() {
-            Arc::new(bucket)
+            Arc::new(built)
         } else {
-            Arc::new(PrefixStore::new(bucket, super::key::parse(prefix)?))
+            Arc::new(PrefixStore::new(built, super::key::parse(prefix)?))
         };
-        Ok(Self::over(url.to_owned(), objects, None))
+        Ok(Self::with_uploads(url.to_owned(), objects, None, uploads))
     }
 }

@@ -5,7 +5,7 @@ use std::{ops::Range, os::unix::fs::FileExt, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, coalesce_ranges, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, coalesce_ranges, path::Path};
 
 use super::{
     Store, StoreError, key,
@@ -18,6 +18,11 @@ const GAP: u64 = 256 << 10;
 const CHUNK: u64 = 256 << 10;
 /// Items of a stream from disk that are read at a time, ahead of whoever takes them.
 const READ_AHEAD: usize = 2;
+/// Bytes of the first request of a stream from elsewhere; each that follows doubles, up to the largest.
+const FIRST_PIECE: u64 = 1 << 20;
+const LARGEST_PIECE: u64 = 4 << 20;
+/// Pieces read ahead: with two, one is on its way while another is sent on.
+const PIECES_AT_ONCE: usize = 2;
 
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,31 +134,16 @@ impl Store {
         if self.0.disk.is_some() {
             return self.stream_from_disk(path, range).await;
         }
-        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..Default::default() };
-        let got = self.0.objects.get_opts(&path, options).await;
-        let got = got.map_err(|error| StoreError::from_object_store(&path, &error))?;
-        if got.range != range {
-            return Err(short(&path, &range, got.meta.size));
-        }
-        let named = path.clone();
-        let chunks = got.into_stream().map_err(move |error| StoreError::from_object_store(&named, &error));
-        // The total is checked: a body cut off must not pass for a whole one.
-        let left = range.end - range.start;
-        Ok(futures::stream::try_unfold((chunks, left), move |(mut chunks, left)| {
-            let (path, range) = (path.clone(), range.clone());
-            async move {
-                match chunks.try_next().await? {
-                    Some(chunk) => {
-                        let left = left.checked_sub(chunk.len() as u64);
-                        let left = left.ok_or_else(|| StoreError::unavailable(&path, "the store sent too much"))?;
-                        Ok(Some((chunk, (chunks, left))))
-                    }
-                    None if left == 0 => Ok(None),
-                    None => Err(short(&path, &range, range.end - left)),
-                }
-            }
-        })
-        .boxed())
+        // One request for all of it would be cut off while a slow client reads, and could not be asked for again: each piece
+        // is read whole, and the next one while the client takes this one.
+        let store = self.clone();
+        let pieces = pieces(range).map(move |piece| {
+            let (store, path) = (store.clone(), path.clone());
+            async move { store.read(&path, piece).await }
+        });
+        let mut pieces = futures::stream::iter(pieces).buffered(PIECES_AT_ONCE);
+        let first = pieces.try_next().await?;
+        Ok(futures::stream::iter(first.map(Ok)).chain(pieces).boxed())
     }
 
     async fn stream_from_disk(
@@ -213,6 +203,16 @@ fn chunk(file: &std::fs::File, path: &Path, range: Range<u64>) -> Result<Bytes, 
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(short(path, &range, range.start)),
         Err(error) => Err(StoreError::unavailable(path, format!("cannot be read: {error}"))),
     }
+}
+
+/// A range cut into requests.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send + 'static {
+    let (mut at, mut bytes) = (range.start, FIRST_PIECE);
+    std::iter::from_fn(move || {
+        let piece = at..range.end.min(at.saturating_add(bytes));
+        (at, bytes) = (piece.end, LARGEST_PIECE.min(bytes * 2));
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 fn whole(path: &Path, range: &Range<u64>, read: &Bytes) -> Result<(), StoreError> {

@@ -1,11 +1,15 @@
-//! Lists of files, cut into content-addressed segments that manifests share: a table's data files and reject files, the
-//! upstream files a snapshot was made from, and those that upstream does not have. A manifest holds only their hashes, so
-//! it stays small however many parts a dataset has.
+//! Lists of files, cut into segments that manifests share: a table's data files and reject files, the upstream files a
+//! snapshot was made from, and those that upstream does not have. A manifest holds only their hashes, so it stays small
+//! however many parts a dataset has.
+//!
+//! A snapshot shares segments with its parent and with no other: its other segments get names that were never used
+//! before, even if they list what some older segment does. So what no kept snapshot names can be collected: nobody comes
+//! and names it again.
 //!
 //! Cuts depend on the records themselves, not on their position: when hourly parts come and go at either end, or one in
 //! the middle is made anew, all segments but one or two keep their hash and are not written again.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -61,6 +65,9 @@ impl Record for Gap {
 #[derive(Serialize)]
 struct Written<'a, R> {
     files: &'a [R],
+    /// Makes its bytes, and so its name, unlike those of any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,8 +155,7 @@ impl Store {
         self.page(m, &m.gap_segments, offset, limit).await
     }
 
-    /// Writes a list; what is there already is not written again. `area` is the table's ([`Area::of_table`]) for its
-    /// files, the dataset's for sources and gaps.
+    /// Writes a list. `area` is the table's ([`Area::of_table`]) for its files, the dataset's for sources and gaps.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -159,7 +165,23 @@ impl Store {
         dataset: &DatasetId,
         records: &[R],
     ) -> Result<Vec<SegmentRef>, StoreError> {
-        let writes: Vec<_> = cut(records).into_iter().map(|records| self.put_segment(area, dataset, records)).collect();
+        self.put_segments_after(area, dataset, &[], records).await
+    }
+
+    /// Writes a list that follows on `before`, the parent's in the same area: what is in that already is not written again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn put_segments_after<R: Record>(
+        &self,
+        area: Area,
+        dataset: &DatasetId,
+        before: &[SegmentRef],
+        records: &[R],
+    ) -> Result<Vec<SegmentRef>, StoreError> {
+        let known = known(before);
+        let writes: Vec<_> =
+            cut(records).into_iter().map(|records| self.put_segment(area, dataset, &known, records)).collect();
         futures::stream::iter(writes).buffered(SEGMENTS_AT_ONCE).try_collect().await
     }
 
@@ -167,19 +189,24 @@ impl Store {
         &self,
         area: Area,
         dataset: &DatasetId,
+        known: &HashMap<&str, &SegmentRef>,
         files: &[R],
     ) -> Result<SegmentRef, StoreError> {
-        let body = serde_json::to_vec(&Written { files }).map_err(|error| StoreError::corrupt(dataset, error))?;
+        let body = |made| serde_json::to_vec(&Written { files, made }).map_err(|e| StoreError::corrupt(dataset, e));
+        let content = hex::encode(Sha256::digest(body(None)?));
+        if let Some(known) = known.get(content.as_str()) {
+            return Ok((*known).clone());
+        }
+        let body = body(Some(ulid::Ulid::generate().to_string()))?;
         let hash = hex::encode(Sha256::digest(&body));
         let key = Key::Segment { area, dataset: dataset.clone(), hash: hash.clone() };
-        if self.object(&key.to_string()).await?.is_none() {
-            match self.create(&key.path()?, Bytes::from(body), key.content_type()).await {
-                // Another run has the same files.
-                Ok(()) | Err(StoreError::Exists { .. }) => {}
-                Err(other) => return Err(other),
-            }
+        match self.create(&key.path()?, Bytes::from(body), key.content_type()).await {
+            // A create whose reply was lost: nobody else has this name.
+            Ok(()) | Err(StoreError::Exists { .. }) => {}
+            Err(other) => return Err(other),
         }
-        Ok(SegmentRef { hash, files: files.len() as u64, rows: files.iter().map(Record::rows).sum(), first: None })
+        let rows = files.iter().map(Record::rows).sum();
+        Ok(SegmentRef { hash, content: Some(content), files: files.len() as u64, rows, first: None })
     }
 
     async fn list<R: Record>(
@@ -253,7 +280,7 @@ impl Store {
         Ok((records, bytes))
     }
 
-    async fn read_segment<R: Record>(
+    pub(super) async fn read_segment<R: Record>(
         &self,
         area: Area,
         dataset: &DatasetId,
@@ -277,6 +304,11 @@ impl Store {
 
 pub(super) fn id(manifest: &Manifest) -> Result<DatasetId, StoreError> {
     manifest.dataset.parse().map_err(|error| StoreError::corrupt(&manifest.dataset, error))
+}
+
+/// The parent's segments by what they list.
+pub(super) fn known(before: &[SegmentRef]) -> HashMap<&str, &SegmentRef> {
+    before.iter().map(|known| (known.content.as_ref().unwrap_or(&known.hash).as_str(), known)).collect()
 }
 
 /// Cuts a list where its own records say so.

@@ -440,6 +440,11 @@ impl Drop for Server {
     }
 }
 
+/// Waits for something that is asynchronous, on a thread that is not.
+pub(crate) fn blocking<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use crate::catalog::DatasetId;
+pub use crate::catalog::retention::duration;
 pub use fault::{Fault, Faults};
 pub use grammar::Definition;
 
@@ -113,22 +114,6 @@ pub fn list(datasets: &Path) -> std::io::Result<Vec<DatasetId>> {
         .collect();
     ids.sort();
     Ok(ids)
-}
-
-/// A span of time such as `90s`, `15m`, `6h`, `30d`, `2w`.
-pub fn duration(text: &str) -> Option<std::time::Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (count, unit) = text.split_at(digits);
-    let count: u64 = count.parse().ok()?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    Some(std::time::Duration::from_secs(count.checked_mul(seconds)?))
 }
 
 #[cfg(test)]

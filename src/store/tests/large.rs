@@ -50,8 +50,11 @@ async fn objects(store: &Store) -> BTreeMap<String, u64> {
 async fn publish(store: &Store, snapshot: u64, files: &[DataFile], sources: &[SourceRecord]) -> Manifest {
     let id = dataset("d");
     let mut manifest = manifest("d", snapshot, "r");
-    manifest.tables = vec![table(store.put_segments(Area::Open, &id, files).await.unwrap())];
-    manifest.source_segments = store.put_segments(Area::Open, &id, sources).await.unwrap();
+    let before = store.head(&id).await.unwrap();
+    let (lists, upstream) =
+        before.as_deref().map_or((&[][..], &[][..]), |b| (&b.tables[0].segments[..], &b.source_segments[..]));
+    manifest.tables = vec![table(store.put_segments_after(Area::Open, &id, lists, files).await.unwrap())];
+    manifest.source_segments = store.put_segments_after(Area::Open, &id, upstream, sources).await.unwrap();
     store.publish(&manifest).await.unwrap();
     manifest
 }

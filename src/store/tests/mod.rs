@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod collect;
 mod contract;
 mod crash;
 mod large;

@@ -1,0 +1,242 @@
+//! `openshelf gc` as people run it: what it says is what it does, killed at any moment it leaves the kept snapshots whole,
+//! and a server reads on meanwhile.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    origin::{Behavior, Origin},
+    shop::{Server, Shop},
+};
+
+const ROWS: usize = 500;
+const PARTS: usize = 4;
+
+fn body(part: usize, version: usize) -> Vec<u8> {
+    let mut text = String::from("id,part,version,title\n");
+    for row in 0..ROWS {
+        text.push_str(&format!("{},{part},{version},title {row}\n", part * ROWS + row));
+    }
+    text.into_bytes()
+}
+
+/// One part is new in each version, the others stay.
+fn put(origin: &Origin, version: usize) {
+    for part in 0..PARTS {
+        let last = (0..=version).rev().find(|version| version % PARTS == part).unwrap_or(0);
+        origin.put(&format!("/{part}.csv"), body(part, last));
+    }
+}
+
+fn define(origin: &Origin, shop: &Shop, retention: &str) {
+    shop.define(
+        "f",
+        &format!(
+            "retention = \"{retention}\"\n[[table]]\nname = \"t\"\nsource = {{ url = \"{}\", each = {{ part = {{ from = 0, to = {} }} }} }}\nformat = {{ type = \"csv\" }}\nprimary_key = [\"id\"]\ncolumn = [{{ name = \"id\", type = \"int64\" }}, {{ name = \"part\", type = \"int32\" }}, {{ name = \"version\", type = \"int32\" }}, {{ name = \"title\", search = true }}]\n",
+            origin.url("/{part}.csv"),
+            PARTS - 1
+        ),
+    );
+}
+
+/// The rows of a snapshot are those of its version.
+#[track_caller]
+fn holds(server: &Server, snapshot: usize) {
+    let rows = server.slice("f", "t", &format!("&snapshot={snapshot}"));
+    assert_eq!(rows.len(), PARTS * ROWS, "snapshot {snapshot}");
+    for row in rows {
+        let part = row["part"].as_u64().unwrap() as usize;
+        let last = (0..snapshot).rev().find(|version| version % PARTS == part).unwrap_or(0);
+        assert_eq!(row["version"], last, "snapshot {snapshot}, part {part}");
+    }
+}
+
+fn below(folder: &Path) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        match entry.path().is_dir() {
+            true => all.extend(below(&entry.path())),
+            false => drop(all.insert(entry.path().to_string_lossy().into_owned())),
+        }
+    }
+    all
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn published(versions: usize, retention: &str) -> (Origin, Shop) {
+    let (origin, shop) = (Origin::start(), Shop::new());
+    define(&origin, &shop, retention);
+    for version in 0..versions {
+        put(&origin, version);
+        shop.ingest("f").published_whole();
+    }
+    (origin, shop)
+}
+
+#[test]
+fn what_it_says_is_what_it_does() {
+    let (_origin, shop) = published(7, "0s");
+    let server = shop.serve();
+    // Seen before they go: what a server remembers of them.
+    for snapshot in 1..=7 {
+        holds(&server, snapshot);
+    }
+    for n in [1, 2] {
+        shop.beside("../store/f/data/t", &format!("{n}.parquet#12{n}"), "half");
+    }
+    shop.beside("../store/f/data/t", "01jorphan.parquet", "left by a killed run");
+    let nothing = shop.run(&["gc"]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing to remove\n"), "all of it is too new");
+
+    let before = below(&shop.path("store"));
+    let said = shop.run(&["gc", "--grace", "0s", "--dry-run"]);
+    assert_eq!(said.code, Some(0), "{said}");
+    for word in [
+        "f: snapshots 1 to 4 would be collected, replaced more than 0s ago; snapshots 5 to 7 are kept",
+        "no longer kept: 4 data files",
+        "left by what did not come to its end: 1 data file (20 B)",
+        "2 half-written files (8 B)",
+        "nothing was (--dry-run)",
+    ] {
+        assert!(said.stdout.contains(word), "`{word}` is missing from: {said}");
+    }
+    let would = shop.run(&["gc", "--grace", "0s", "--dry-run", "--list", "--json"]);
+    assert_eq!(below(&shop.path("store")), before, "a dry run removes nothing and writes nothing");
+    let did = shop.run(&["gc", "--grace", "0s", "--list", "--json"]);
+    assert_eq!(did.code, Some(0), "{did}");
+    let (would, did) = (lines(&would.stdout), lines(&did.stdout));
+    let keys = |lines: &[Value]| -> BTreeSet<String> {
+        lines.iter().filter_map(|line| Some(line["key"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(keys(&would), keys(&did));
+    let root = shop.path("store");
+    let gone: BTreeSet<String> = before
+        .difference(&below(&root))
+        .map(|path| path.chars().skip(root.to_string_lossy().len() + 1).collect())
+        .collect();
+    assert_eq!(gone, keys(&did));
+    let about = did.iter().find(|line| line["dataset"] == "f").unwrap();
+    assert_eq!((&about["collected_to"], &about["snapshot"], &about["dry_run"]), (&json!(4), &json!(7), &json!(false)));
+    assert_eq!(about["newly_collected"], json!([1, 2, 3, 4]));
+    let count = |why: &str, kind: &str| {
+        let removed = about["removed"].as_array().unwrap();
+        removed
+            .iter()
+            .find(|part| part["why"] == why && part["kind"] == kind)
+            .map_or(0, |part| part["objects"].as_u64().unwrap())
+    };
+    assert_eq!((count("expired", "data"), count("orphaned", "data")), (4, 1), "{about}");
+
+    for (server, what) in [(&server, "one that knew them"), (&shop.serve(), "a new one")] {
+        for snapshot in 5..=7 {
+            holds(server, snapshot);
+        }
+        for snapshot in 1..=4 {
+            let answer =
+                server.get(&format!("/v1/datasets/f/tables/t/rows?snapshot={snapshot}&where=version<9&format=csv"));
+            // One that has all of it in memory still answers, and right.
+            match (answer.status, what) {
+                (410, _) => {}
+                (200, "one that knew them") => holds(server, snapshot),
+                (status, _) => panic!("snapshot {snapshot}, {what}: {status}"),
+            }
+            let record = server.json(&format!("/v1/datasets/f/snapshots/{snapshot}"));
+            assert_eq!(record["source_count"], PARTS, "{record}");
+            assert_eq!(record["sources"].as_array().unwrap().len(), PARTS, "where it came from stays known");
+        }
+    }
+    let listed = shop.run(&["snapshots", "f"]);
+    assert_eq!(listed.stdout.matches("(no longer kept)").count(), 4, "{listed}");
+    shop.run(&["rollback", "f", "4"]).refused(&["snapshot 4", "no longer kept"]);
+    assert_eq!(shop.run(&["rollback", "f", "5"]).code, Some(0));
+    let ran = shop.ingest("f");
+    assert_eq!(ran.code, Some(0), "on top of what was gone back to: {ran}");
+    assert_eq!(shop.run(&["gc", "--grace", "0s"]).code, Some(0));
+    assert_eq!(server.rows("f", "t").len(), PARTS * ROWS);
+    shop.run(&["gc", "nowhere"]).refused(&[]);
+}
+
+#[test]
+fn a_retention_keeps_what_it_says() {
+    let (_origin, shop) = published(5, "90d");
+    let kept = shop.run(&["gc", "--grace", "0s"]);
+    assert_eq!((kept.code, kept.stdout.as_str()), (Some(0), "nothing to remove\n"), "{kept}");
+    let server = shop.serve();
+    for snapshot in 1..=5 {
+        holds(&server, snapshot);
+    }
+    shop.run(&["gc", "--grace", "soon"]).refused(&["2d"]);
+}
+
+#[test]
+fn killed_at_many_moments_while_a_server_reads() {
+    let (origin, shop) = published(4, "0s");
+    let server = shop.serve();
+    let mut killed = 0;
+    for round in 0..12 {
+        let version = 4 + round;
+        put(&origin, version);
+        shop.ingest("f").published_whole();
+        let collects = shop.start(&["gc", "--grace", "0s"]);
+        std::thread::sleep(Duration::from_millis(5 + 4 * round as u64));
+        killed += usize::from(collects.kill());
+        for snapshot in version - 1..=version + 1 {
+            holds(&server, snapshot);
+        }
+    }
+    assert!(killed > 0, "none was killed at work");
+    let last = shop.run(&["gc", "--grace", "0s"]);
+    assert_eq!(last.code, Some(0), "{last}");
+    for snapshot in 14..=16 {
+        holds(&server, snapshot);
+    }
+    // Three snapshots of four parts, each of which has one that the one before does not.
+    let files = below(&shop.path("store/f/data")).len();
+    assert_eq!(files, PARTS + 2, "nothing else is left");
+}
+
+#[test]
+fn beside_ingests_and_another_collection() {
+    let (origin, shop) = published(4, "0s");
+    let server = shop.serve();
+    let mut outlived = 0;
+    for round in 0..6 {
+        let version = 4 + round;
+        put(&origin, version);
+        // Slow enough to be at work while the others are.
+        for part in 0..PARTS {
+            let last = (0..=version).rev().find(|version| version % PARTS == part).unwrap_or(0);
+            let bytes = body(part, last);
+            let pieces = bytes.len() / 4;
+            origin.put_with(&format!("/{part}.csv"), Behavior::file(bytes).drip(pieces, Duration::from_millis(10)));
+        }
+        let ingest = shop.start(&["ingest", "f", "--json"]);
+        let mut collections = 0;
+        let ran = loop {
+            let two: Vec<_> = (0..2).map(|_| shop.start(&["gc", "--grace", "0s"])).collect();
+            for collection in two {
+                let ended = collection.wait();
+                assert_eq!(ended.code, Some(0), "{ended}");
+                collections += 1;
+            }
+            if server.snapshot("f") as usize > version || collections >= 8 {
+                break ingest.wait();
+            }
+        };
+        // With no grace at all its files may have been taken for orphans. Then it says so and publishes nothing.
+        if ran.code != Some(0) {
+            ran.failed(5, "internal", &["longer than the grace period", "--grace"]);
+            outlived += 1;
+            shop.ingest("f").published_whole();
+        }
+        for snapshot in version - 1..=version + 1 {
+            holds(&server, snapshot);
+        }
+    }
+    assert!(outlived > 0, "no ingest met a collection");
+    assert_eq!(server.get("/v1/datasets/f/tables/t/rows?snapshot=1").status, 410);
+}
