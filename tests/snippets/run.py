@@ -39,7 +39,8 @@ def truth():
 
 def command(name, language, text):
     if language == "python":
-        home = CLUSTERS / name if name in ("dask", "spark") else ENGINES
+        cluster = name.split("-")[0]
+        home = CLUSTERS / cluster if cluster in ("dask", "spark") else ENGINES
         return [str(home / "bin/python"), "-c", text]
     return ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else ["Rscript", "-e", text]
 
