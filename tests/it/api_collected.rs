@@ -117,3 +117,21 @@ async fn the_current_snapshot_is_never_called_collected() {
     let shelf = TestShelf::builder().store(store).serve().await;
     assert_eq!(shelf.get("/v1/datasets/d/tables/t/rows").await.status(), 500);
 }
+
+#[tokio::test]
+async fn a_file_that_was_read_a_moment_ago_and_is_collected_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+    TestSnapshot::new("d", vec![table(1)]).publish(&store).await;
+    let files = parquet_below(folder.path());
+    TestSnapshot::new("d", vec![table(2)]).publish(&store).await;
+    let shelf = TestShelf::builder().store(store).serve().await;
+    let listed = shelf.get("/data?list-type=2&prefix=d@1/").await.text().await.unwrap();
+    let key = crate::shelf::elements(&listed, "Key").pop().unwrap();
+    assert_eq!(shelf.get(&format!("/data/{key}")).await.status(), 200);
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+    let (status, code, message) = crate::shelf::s3_error(shelf.get(&format!("/data/{key}")).await).await;
+    assert_eq!((status, code.as_str()), (410, "NoSuchKey"), "{message}");
+}

@@ -366,3 +366,46 @@ async fn manifests_without_a_list_by_name_are_listed_as_well() {
     let expected: Vec<String> = (0..3_000).map(|n| format!("big/t/{n:06}.parquet")).collect();
     assert!(all_pages(&shelf, "", 700).await == expected);
 }
+
+/// While snapshots are replaced, whoever lists page by page sees one of them, and every file of it is there, whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_see_one_snapshot_while_others_are_published() {
+    const SNAPSHOTS: u64 = 40;
+    let shelf = std::sync::Arc::new(TestShelf::builder().publish("films", ids("titles", 5)).serve().await);
+    let published = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (shelf, published) = (std::sync::Arc::clone(&shelf), std::sync::Arc::clone(&published));
+            tokio::spawn(async move {
+                let mut seen = std::collections::BTreeSet::new();
+                loop {
+                    let last = published.load(std::sync::atomic::Ordering::SeqCst);
+                    let keys = all_pages(&shelf, "prefix=films/titles/", 2).await;
+                    assert_eq!(keys.len(), 5, "{keys:?}");
+                    let numbers: std::collections::BTreeSet<&str> =
+                        keys.iter().filter_map(|key| key.split(['/', '-']).nth(2)).collect();
+                    assert_eq!(numbers.len(), 1, "a mixture of snapshots: {keys:?}");
+                    seen.extend(numbers.into_iter().map(str::to_owned));
+                    for key in &keys {
+                        let file = shelf.get(&format!("/data/{key}")).await;
+                        let (status, size) = (file.status(), header(&file, "content-length").unwrap());
+                        let bytes = file.bytes().await.unwrap();
+                        assert_eq!((status.as_u16(), size), (200, bytes.len().to_string()), "{key}");
+                        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{key}");
+                    }
+                    if last {
+                        return seen;
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 1..SNAPSHOTS {
+        TestSnapshot::new("films", vec![ids("titles", 5)]).publish(&shelf.store).await;
+    }
+    published.store(true, std::sync::atomic::Ordering::SeqCst);
+    for reader in readers {
+        let seen = reader.await.unwrap();
+        assert!(seen.contains(&format!("n{SNAPSHOTS}")) && seen.len() > 1, "{seen:?}");
+    }
+}
