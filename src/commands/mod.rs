@@ -136,11 +136,13 @@ A server makes them by itself when they are first asked for. They are kept in th
   openshelf gc                                   removes it
   openshelf gc imdb --list                       one dataset, every object by its name
 
-A snapshot is kept for the dataset's `retention` from the day it was replaced, and the last three always are. After that, and
-after the grace period, its files go; what it was is still known, and who asks for it is told which one is current.
-What no snapshot names goes when it is older than the grace period, which must be longer than your longest ingest.
+A snapshot is kept for the dataset's `retention` from the day it was replaced, and the last
+three always are. After that, and after the grace period, its files go; what it was is still
+known, and who asks for its rows is told which snapshot is current. What no snapshot names goes
+when it is older than the grace period, which must be longer than your longest ingest.
 
-It may run at any time, beside servers, ingests and other collections, and may be killed: the next one goes on.")]
+It may run at any time, beside servers, ingests and other collections, and may be killed: the
+next one goes on.")]
     Gc(GcArguments),
     /// Print the JSON Schema of dataset.toml, for editors
     #[command(after_help = "Example:

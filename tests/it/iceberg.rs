@@ -15,7 +15,7 @@ use crate::shelf::{TestShelf, TestSnapshot, TestTable, films, header, now, schem
 const TITLES: &str = "/iceberg/v1/namespaces/films/tables/titles";
 
 /// What an address of the bucket is here.
-fn object(address: &Value) -> String {
+pub(crate) fn object(address: &Value) -> String {
     let address = address.as_str().unwrap();
     format!("/data/{}", address.strip_prefix("s3://data/").unwrap())
 }
@@ -29,7 +29,7 @@ async fn bytes(shelf: &TestShelf, address: &str) -> Vec<u8> {
 }
 
 /// The records of an Avro file as JSON; bytes as hex.
-fn records(file: &[u8]) -> Vec<Value> {
+pub(crate) fn records(file: &[u8]) -> Vec<Value> {
     Reader::new(file).unwrap().map(|record| plain(&record.unwrap())).collect()
 }
 

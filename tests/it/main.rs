@@ -34,6 +34,7 @@ mod origin;
 mod pack;
 mod readme;
 mod real_inputs;
+mod replaced;
 mod s3;
 mod s3_cases;
 mod shelf;
