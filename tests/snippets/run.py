@@ -1,7 +1,7 @@
 """Runs every snippet of docs/reading.md and README.md as it stands there, against a running server.
 
 Usage: run.py URL [name …]. Each snippet of docs/reading.md has a name, and its last line must be the number of cities that the API
-counts; those of README.md must run. Environments: .venv-engines, and .venv-clusters for Dask and Spark.
+counts; those of README.md must run. Environments: .venv-engines, .venv-iceberg, and .venv-clusters for Dask and Spark.
 """
 
 import json
@@ -20,7 +20,7 @@ URL, WANTED = sys.argv[1].rstrip("/"), sys.argv[2:]
 # What the documents say instead of the server's address.
 WRITTEN = "127.0.0.1:8080"
 LANGUAGES = {"python", "sh", "r"}
-ENGINES, CLUSTERS = ROOT / ".venv-engines", ROOT / ".venv-clusters"
+ENGINES, ICEBERG, CLUSTERS = (ROOT / f".venv-{name}" for name in ("engines", "iceberg", "clusters"))
 
 
 def snippets(path):
@@ -39,8 +39,8 @@ def truth():
 
 def command(name, language, text):
     if language == "python":
-        cluster = name.split("-")[0]
-        home = CLUSTERS / cluster if cluster in ("dask", "spark") else ENGINES
+        engine = name.split("-")[0]
+        home = CLUSTERS / engine if engine in ("dask", "spark") else ICEBERG if "iceberg" in text else ENGINES
         return [str(home / "bin/python"), "-c", text]
     return ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else ["Rscript", "-e", text]
 
@@ -65,7 +65,7 @@ def install_extensions(home):
     """What DuckDB fetches by itself where it may: its extensions, here from PyPI."""
     text = "import duckdb\nfrom duckdb_extensions import import_extension\nc = duckdb.connect()\n"
     text += "for name in ('httpfs', 'avro', 'iceberg'):\n    import_extension(name, con=c)\n"
-    subprocess.run([ENGINES / "bin/python", "-c", text], env=surroundings(home), check=True)
+    subprocess.run([ICEBERG / "bin/python", "-c", text], env=surroundings(home), check=True)
 
 
 def run(name, language, text, home):
