@@ -5,8 +5,12 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
+use openshelf::store::{Collection, Store};
+
 use crate::{
+    iceberg::{object, records},
     origin::{Behavior, Origin},
+    shelf::{TestShelf, TestSnapshot, TestTable, now},
     shop::{Server, Shop},
 };
 
@@ -239,4 +243,43 @@ fn beside_ingests_and_another_collection() {
     }
     assert!(outlived > 0, "no ingest met a collection");
     assert_eq!(server.get("/v1/datasets/f/tables/t/rows?snapshot=1").status, 410);
+}
+
+/// Every snapshot that Iceberg's metadata names is read to its files, before a collection and after.
+#[tokio::test]
+async fn iceberg_begins_with_the_oldest_snapshot_that_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Store::open(folder.path().to_str().unwrap()).unwrap();
+    let shelf = TestShelf::builder().store(open()).serve().await;
+    for number in 1..=6 {
+        let table = TestTable::new("t", &[("id", "int64")]).file(&[json!({"id": number})]);
+        let created = now() + chrono::Duration::days(number);
+        TestSnapshot::new("d", vec![table]).at(created).publish(&shelf.store).await;
+    }
+    let read = async |oldest: u64| {
+        let loaded = shelf.json("/iceberg/v1/namespaces/d/tables/t").await;
+        let snapshots = loaded["metadata"]["snapshots"].as_array().unwrap().clone();
+        assert_eq!((snapshots.len() as u64, &snapshots[0]["snapshot-id"]), (7 - oldest, &json!(oldest)));
+        for snapshot in snapshots {
+            let mut live = 0;
+            let list = shelf.get(&object(&snapshot["manifest-list"])).await;
+            assert_eq!(list.status(), 200, "{snapshot}");
+            for manifest in records(&list.bytes().await.unwrap()) {
+                let manifest = shelf.get(&object(&manifest["manifest_path"])).await;
+                assert_eq!(manifest.status(), 200, "{snapshot}");
+                for entry in records(&manifest.bytes().await.unwrap()).iter().filter(|entry| entry["status"] != 2) {
+                    live += 1;
+                    assert_eq!(shelf.get(&object(&entry["data_file"]["file_path"])).await.status(), 200, "{snapshot}");
+                }
+            }
+            assert_eq!(live, 1, "{snapshot}");
+        }
+    };
+    read(1).await;
+    let later = now() + chrono::Duration::days(1000);
+    let collection = Collection { now: later, grace: Duration::ZERO, dry_run: false };
+    let id = "d".parse().unwrap();
+    let collected = open().collect(&id, "run", collection, &mut |_| {}).await.unwrap();
+    assert_eq!((collected.collected_to, collected.head), (3, 6));
+    read(4).await;
 }

@@ -232,7 +232,9 @@ async fn the_same_snapshot_gives_the_same_bytes_in_every_process_and_is_shared_b
         }
     }
     let shared = seen.keys().filter(|address| address.contains("/kept-")).count();
-    assert_eq!(shared, 1, "a segment that stays is one manifest");
+    // A list that comes back has a name of its own each time (what was collected must not be named again): the first one,
+    // and those of the snapshots 4, 7 … 97, each shared with the snapshot after it.
+    assert_eq!(shared, 33, "a segment that stays is one manifest");
 
     // A snapshot later, the history has grown and nothing in it has changed.
     TestSnapshot::new("d", vec![small().file(&[row(0)])]).at(now() + chrono::Duration::days(9)).publish(&store).await;

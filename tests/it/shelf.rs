@@ -177,10 +177,11 @@ impl TestSnapshot {
     /// Publishes it as the next number and gives the number.
     pub(crate) async fn publish(&self, store: &Store) -> u64 {
         let id: DatasetId = self.dataset.parse().unwrap();
-        let number = store.head(&id).await.unwrap().map_or(1, |head| head.snapshot + 1);
+        let head = store.head(&id).await.unwrap();
+        let number = head.as_ref().map_or(1, |head| head.snapshot + 1);
         let mut tables = Vec::new();
         for table in &self.tables {
-            tables.push(self.table(store, &id, table, number).await);
+            tables.push(self.table(store, &id, table, number, head.as_deref()).await);
         }
         let manifest = Manifest {
             format: openshelf::store::MANIFEST_FORMAT,
@@ -214,11 +215,24 @@ impl TestSnapshot {
         number
     }
 
-    async fn table(&self, store: &Store, id: &DatasetId, table: &TestTable, number: u64) -> TableSnapshot {
+    async fn table(
+        &self,
+        store: &Store,
+        id: &DatasetId,
+        table: &TestTable,
+        number: u64,
+        parent: Option<&Manifest>,
+    ) -> TableSnapshot {
         let own = table.license.map(license);
         let area = Area::of(own.as_ref().unwrap_or(&license(self.class)));
         let mut files = table.kept.clone();
         files.extend(put(store, area, id, table, &table.schema, &table.batches, number, false).await);
+        // Lists are shared with the parent, as by an ingest.
+        let before =
+            parent.and_then(|parent| parent.table(&table.name).filter(|before| Area::of_table(parent, before) == area));
+        let (lists, reject_lists, listed) = before.map_or((&[][..], &[][..], &[][..]), |before| {
+            (&before.segments[..], &before.reject_segments[..], &before.listed_segments[..])
+        });
         let rejects = put(store, area, id, table, &rejects::schema(), &table.rejects, number, true).await;
         TableSnapshot {
             name: table.name.clone(),
@@ -233,9 +247,9 @@ impl TestSnapshot {
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
-            segments: store.put_segments(area, id, &files).await.unwrap(),
-            reject_segments: store.put_segments(area, id, &rejects).await.unwrap(),
-            listed_segments: store.put_listed(area, id, &files).await.unwrap(),
+            segments: store.put_segments_after(area, id, lists, &files).await.unwrap(),
+            reject_segments: store.put_segments_after(area, id, reject_lists, &rejects).await.unwrap(),
+            listed_segments: store.put_listed_after(area, id, listed, &files).await.unwrap(),
         }
     }
 }
