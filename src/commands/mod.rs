@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod check;
+mod export_iceberg;
 mod gc;
 mod index;
 mod ingest;
@@ -144,6 +145,15 @@ when it is older than the grace period, which must be longer than your longest i
 It may run at any time, beside servers, ingests and other collections, and may be killed: the
 next one goes on.")]
     Gc(GcArguments),
+    /// Write tables' Iceberg metadata into the store, for jobs that read its bucket without a server
+    #[command(after_help = "Examples:
+  openshelf export-iceberg imdb                  after `openshelf ingest imdb`
+  openshelf export-iceberg                       every dataset in the store
+  openshelf export-iceberg --base s3a://shelf    for Spark with Hadoop's S3 client
+
+A server's catalog at /iceberg needs none of this. What is there already is not written again; snapshots published later
+are there after the next export. Another --base replaces what the one before wrote.")]
+    ExportIceberg(ExportArguments),
     /// Print the JSON Schema of dataset.toml, for editors
     #[command(after_help = "Example:
   openshelf schema > datasets/dataset.schema.json
@@ -290,6 +300,15 @@ struct GcArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct ExportArguments {
+    /// The datasets; none: all there are
+    dataset: Vec<DatasetId>,
+    /// The store's address as its readers spell it, such as s3a://bucket/prefix; default: the store's own
+    #[arg(long, value_parser = absolute)]
+    base: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Limits {
     On,
@@ -350,6 +369,16 @@ fn base(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address that means the same everywhere.
+fn absolute(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if text.contains("://") && url.query().is_none() && url.fragment().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write an address with its scheme, such as s3://bucket/prefix or file:///folder".to_owned()),
+    }
+}
+
 impl ServeArguments {
     /// With local space in `scratch`, which is this server's own.
     fn settings(&self, scratch: &Path) -> ServeSettings {
@@ -401,6 +430,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Rollback { dataset, snapshot } => shelf::rollback(&places, &dataset, snapshot).await,
         Command::Index(arguments) => index::run(&places, &arguments).await,
         Command::Gc(arguments) => gc::run(&places, &arguments).await,
+        Command::ExportIceberg(arguments) => export_iceberg::run(&places, &arguments).await,
         Command::Schema => {
             say!("{:#}", openshelf::ingest::definition::schema());
             Ok(0)

@@ -90,6 +90,32 @@ impl Store {
         put.map(drop).map_err(|error| StoreError::from_object_store(path, &error))
     }
 
+    /// Puts an object that may be made anew, unless it is there with just these bytes; whether it was written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renew(&self, key: &Key, body: Bytes) -> Result<bool, StoreError> {
+        let path = key.path()?;
+        let there = self.object(path.as_ref()).await?.is_some_and(|object| object.bytes == body.len() as u64);
+        if there && self.get(&path).await? == body {
+            return Ok(false);
+        }
+        self.replace(&path, body, key.content_type()).await?;
+        Ok(true)
+    }
+
+    /// What [`Self::renew`] put there, if anything did.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn renewed(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        match self.get(&key.path()?).await {
+            Ok(body) => Ok(Some(body)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
     /// A whole, small object.
     pub(super) async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
         let fail = |error| StoreError::from_object_store(path, &error);

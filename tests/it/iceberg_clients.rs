@@ -118,6 +118,53 @@ fn field_ids_stay_with_columns_and_are_never_used_again() {
 }
 
 #[test]
+fn exported_metadata_is_written_once_and_grows_with_the_history() {
+    let (origin, shop) = (Origin::start(), Shop::new());
+    evolve(&origin, &shop);
+    let first = shop.run(&["export-iceberg", "evolving"]);
+    assert_eq!(first.code, Some(0), "{first}");
+    let folder = shop.path("store/evolving/iceberg/t/metadata");
+    let listed = || {
+        let names = std::fs::read_dir(&folder).unwrap();
+        let read = |entry: std::io::Result<std::fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
+        };
+        names.map(read).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = listed();
+    assert_eq!(before["version-hint.text"], b"5");
+    assert!(first.stdout.contains(&format!("{} objects written", before.len())), "{first}");
+    let metadata: Value = serde_json::from_slice(&before["v5.metadata.json"]).unwrap();
+    let address = format!("file://{}", shop.path("store").canonicalize().unwrap().display());
+    assert_eq!(metadata["location"], json!(format!("{address}/evolving/iceberg/t")));
+    for snapshot in metadata["snapshots"].as_array().unwrap() {
+        let list = snapshot["manifest-list"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let text = String::from_utf8_lossy(&before[&list]).into_owned();
+        assert!(text.contains(&format!("{address}/evolving/iceberg/t/metadata/")), "{list}");
+    }
+
+    let again = shop.run(&["export-iceberg"]);
+    assert!(again.stdout.contains("is there already"), "{again}");
+    assert_eq!(listed(), before);
+    // One snapshot more adds its own objects and changes none but the hint.
+    let back = shop.run(&["rollback", "evolving", "1"]);
+    assert_eq!(back.code, Some(0), "{back}");
+    assert_eq!(shop.run(&["export-iceberg", "evolving"]).code, Some(0));
+    let after = listed();
+    assert_eq!(after["version-hint.text"], b"6");
+    assert!(before.iter().all(|(name, bytes)| name == "version-hint.text" || after[name] == *bytes));
+    assert!(after.contains_key("v6.metadata.json") && after.contains_key("snap-00006.avro"));
+
+    let elsewhere = shop.run(&["export-iceberg", "evolving", "--base", "s3a://shelf/all/"]);
+    assert_eq!(elsewhere.code, Some(0), "{elsewhere}");
+    let metadata: Value = serde_json::from_slice(&listed()["v6.metadata.json"]).unwrap();
+    assert_eq!(metadata["location"], "s3a://shelf/all/evolving/iceberg/t");
+    assert_eq!(shop.run(&["export-iceberg", "--base", "shelf"]).code, Some(2));
+    assert_eq!(shop.run(&["export-iceberg", "nothing"]).code, Some(2));
+}
+
+#[test]
 #[expect(clippy::print_stderr, reason = "a test that was not run says so")]
 fn readers_of_iceberg_agree_with_the_api() {
     let Some(python) = std::env::var_os("OPENSHELF_TEST_ICEBERG_PYTHON") else {
@@ -136,11 +183,14 @@ fn readers_of_iceberg_agree_with_the_api() {
     let samples =
         shop.command(&["ingest", "--all", "--sample", "--json"]).env("OPENSHELF_DATASETS", ours()).output().unwrap();
     assert!(samples.status.success(), "{}", String::from_utf8_lossy(&samples.stderr));
+    let exported = shop.run(&["export-iceberg"]);
+    assert_eq!(exported.code, Some(0), "{exported}");
     let server = shop.serve();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/iceberg/read.py");
     let output = Command::new(&python)
         .arg(script)
         .arg(&server.url)
+        .arg(shop.path("store"))
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("no_proxy", "127.0.0.1,localhost")
         .env("HOME", shop.path(""))
@@ -149,7 +199,7 @@ fn readers_of_iceberg_agree_with_the_api() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for said in ["tables agree", "5 snapshots agree", "filters agree"] {
+    for said in ["tables agree", "5 snapshots agree", "filters agree", "exports agree"] {
         assert!(text.contains(said), "{text}");
     }
 }

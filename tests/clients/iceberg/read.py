@@ -1,5 +1,6 @@
 """Reads a running server's tables through its Iceberg catalog with pyiceberg, DuckDB, polars and Daft, and compares each with the
-rows that the API gives, snapshot by snapshot. Usage: read.py http://127.0.0.1:8080"""
+rows that the API gives, snapshot by snapshot; then the metadata that `openshelf export-iceberg` wrote into the store.
+Usage: read.py http://127.0.0.1:8080 <store folder>"""
 
 import json
 import sys
@@ -13,6 +14,7 @@ import pyarrow
 import pyarrow.ipc
 from duckdb_extensions import import_extension
 from pyiceberg.catalog import load_catalog
+from pyiceberg.table import StaticTable
 
 BASE = sys.argv[1].rstrip("/")
 
@@ -148,9 +150,25 @@ def find():
         raise AssertionError("a namespace was created")
 
 
+def read_exported(identifier, folder):
+    """The same table without the server: its metadata and its files from the store's folder."""
+    dataset, name = identifier
+    at = f"{folder}/{dataset}/iceberg/{name}/metadata"
+    newest = open(f"{at}/version-hint.text").read()
+    table, expected = StaticTable.from_metadata(f"{at}/v{newest}.metadata.json"), truth(dataset, name)
+    same("pyiceberg, exported", table.scan().to_arrow(), expected)
+    relation = connection.sql(f"select * from iceberg_scan('{at}/v{newest}.metadata.json')")
+    same("duckdb, exported", relation.to_arrow_table(), expected)
+    same("polars, exported", polars.scan_iceberg(table).collect().to_arrow(), expected)
+    old = truth(dataset, name, "&snapshot=1")
+    same("pyiceberg, exported, snapshot 1", table.scan(snapshot_id=1).to_arrow(), old)
+
+
 find()
 print(read_all(), "tables agree")
 table, numbers = read_history(("evolving", "t"))
 print(len(numbers), "snapshots agree")
 prune(("evolving", "t"))
 print("filters agree")
+read_exported(("evolving", "t"), sys.argv[2])
+print("exports agree")

@@ -1,0 +1,125 @@
+//! `openshelf export-iceberg`: the metadata that a server's Iceberg catalog renders, written beside the data.
+//!
+//! Laid out as Hadoop tables are (`v12.metadata.json`, `version-hint.text`), so that engines open a table by its folder. The
+//! metadata is written last: what it names is there.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use openshelf::{
+    catalog::{DatasetId, Manifest, TableId, TableSnapshot},
+    iceberg::{IcebergError, ObjectName, Place, Renderings},
+    store::{Area, Key, Store},
+};
+use serde_json::Value;
+
+use super::{CommandError, ExportArguments, Places};
+
+/// The file that says which metadata is the newest.
+const HINT: &str = "version-hint.text";
+
+pub(super) async fn run(places: &Places, arguments: &ExportArguments) -> Result<u8, CommandError> {
+    let store = places.open()?;
+    let place = Place::Stored(match &arguments.base {
+        Some(base) => base.clone(),
+        None => base_of(&store)?,
+    });
+    let ids = match arguments.dataset.as_slice() {
+        [] => store.datasets().await?,
+        some => some.to_vec(),
+    };
+    let renderings = Renderings::default();
+    let mut example = None;
+    for dataset in &ids {
+        let head = store.head(dataset).await?;
+        let head = head.ok_or_else(|| {
+            CommandError::usage(format!("`{dataset}` has no snapshot yet: openshelf ingest {dataset}"))
+        })?;
+        for table in &head.tables {
+            let Ok(id) = table.name.parse::<TableId>() else { continue };
+            let export = Export { store: &store, renderings: &renderings, place: &place, dataset, id: &id };
+            let written = export.table(&head, table).await.map_err(|error| {
+                CommandError::internal(format!("{dataset}.{id} (snapshot {}): {error}", head.snapshot))
+            })?;
+            let location = place.table(dataset, &id, Area::of_table(&head, table));
+            let said = match written {
+                0 => "is there already".to_owned(),
+                1 => "1 object written".to_owned(),
+                some => format!("{some} objects written"),
+            };
+            say!("{dataset}.{id} (snapshot {}): {said}: {location}", head.snapshot);
+            example.get_or_insert((location, head.snapshot));
+        }
+    }
+    if let Some((location, snapshot)) = example {
+        say!("Open a table by its folder or its metadata:");
+        say!("  DuckDB     select * from iceberg_scan('{location}/metadata/v{snapshot}.metadata.json')");
+        say!("  pyiceberg  StaticTable.from_metadata('{location}/metadata/v{snapshot}.metadata.json')");
+        say!("  Spark      spark.read.format('iceberg').load('{location}')");
+    }
+    Ok(0)
+}
+
+/// The store's address as readers of the bucket or folder spell it.
+fn base_of(store: &Store) -> Result<String, CommandError> {
+    let address = store.address().trim_end_matches('/');
+    if address.contains("://") {
+        return Ok(address.to_owned());
+    }
+    let folder = std::fs::canonicalize(address).ok();
+    let url = folder.and_then(|folder| url::Url::from_directory_path(folder).ok());
+    let url = url.ok_or_else(|| {
+        CommandError::usage(format!("nobody reads {address} from outside; name the address with --base"))
+    })?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// One table on its way.
+struct Export<'a> {
+    store: &'a Store,
+    renderings: &'a Renderings,
+    place: &'a Place,
+    dataset: &'a DatasetId,
+    id: &'a TableId,
+}
+
+impl Export<'_> {
+    /// Writes what is not there; how many objects those were.
+    async fn table(&self, head: &Manifest, table: &TableSnapshot) -> Result<u64, IcebergError> {
+        let Self { store, renderings, place, dataset, id } = self;
+        let area = Area::of_table(head, table);
+        let key = |object: String| Key::Iceberg { area, dataset: (*dataset).clone(), table: (*id).clone(), object };
+        let there = self.exported(&key).await?;
+        let (mut done, mut written) = (HashSet::new(), 0);
+        for list in renderings.lists(store, place, dataset, id, head.snapshot).await? {
+            // Metadata is written after all that it names.
+            if there.contains(&place.object(dataset, id, area, &list)) {
+                continue;
+            }
+            let mut objects = renderings.reached(store, place, dataset, id, &list).await?;
+            objects.push(list);
+            for name in objects {
+                if done.insert(name.clone()) {
+                    let object = renderings.object(store, place, dataset, id, &name).await?;
+                    written += u64::from(store.renew(&key(name.to_string()), object.bytes.clone()).await?);
+                }
+            }
+        }
+        let (_, metadata): (ObjectName, _) = renderings.current(store, place, dataset, id, head.snapshot).await?;
+        let newest = format!("v{}.metadata.json", head.snapshot);
+        written += u64::from(store.renew(&key(newest), metadata.bytes.clone()).await?);
+        written += u64::from(store.renew(&key(HINT.to_owned()), Bytes::from(head.snapshot.to_string())).await?);
+        Ok(written)
+    }
+
+    /// Addresses of the manifest lists that the last export wrote.
+    async fn exported(&self, key: &impl Fn(String) -> Key) -> Result<HashSet<String>, IcebergError> {
+        let Some(hint) = self.store.renewed(&key(HINT.to_owned())).await? else { return Ok(HashSet::new()) };
+        let hint = String::from_utf8_lossy(&hint).trim().parse::<u64>().unwrap_or_default();
+        let metadata = self.store.renewed(&key(format!("v{hint}.metadata.json"))).await?.unwrap_or_default();
+        let metadata: Value = serde_json::from_slice(&metadata).unwrap_or_default();
+        let snapshots = metadata.get("snapshots").and_then(Value::as_array).into_iter().flatten();
+        let lists = snapshots.filter_map(|snapshot| snapshot.get("manifest-list")?.as_str().map(str::to_owned));
+        Ok(lists.collect())
+    }
+}
