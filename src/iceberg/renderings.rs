@@ -148,8 +148,7 @@ impl Renderings {
         Work { renderings: self, store, subject: &subject }.object(name).await
     }
 
-    /// The names of all objects that the metadata `name` leads to for its current snapshot: its manifest list, and the
-    /// manifests in it.
+    /// The manifests that a manifest list names, in its order.
     ///
     /// # Errors
     /// As [`Self::object`].
