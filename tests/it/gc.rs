@@ -231,9 +231,9 @@ fn beside_ingests_and_another_collection() {
                 break ingest.wait();
             }
         };
-        // With no grace at all its files may have been taken for orphans. Then it says so and publishes nothing.
+        // With no grace at all what it writes may be taken for left behind. Then it says so and publishes nothing.
         if ran.code != Some(0) {
-            ran.failed(5, "internal", &["longer than the grace period", "--grace"]);
+            ran.failed(5, "internal", &[]);
             outlived += 1;
             shop.ingest("f").published_whole();
         }
