@@ -14,6 +14,7 @@
 //! - `uploads` are those in parts that nobody finished.
 //! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
 
+mod at_hand;
 mod collect;
 mod derived;
 mod disk;

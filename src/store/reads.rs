@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, coalesce_ranges, path::Path};
 
 use super::{
-    Store, StoreError, key,
+    Store, StoreError, at_hand, key,
     put::{blocking, on_disk},
 };
 
@@ -152,19 +152,25 @@ impl Store {
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let Some(disk) = self.0.disk.clone() else { return Err(StoreError::NotFound { path: path.to_string() }) };
-        // Opened and begun in one go: most ranges are short, and a hop to another thread takes longer than to read one.
-        let (named, first) = (path.clone(), range.start..range.end.min(range.start.saturating_add(CHUNK)));
+        let first = range.start..range.end.min(range.start.saturating_add(CHUNK));
         let rest = first.end..range.end;
-        let (file, begun) = blocking(move || {
-            let name = on_disk(&disk, &named)?;
-            let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => StoreError::NotFound { path: named.to_string() },
-                _ => StoreError::from_io(&name, "read it", &error),
-            })?;
-            let begun = chunk(&file, &named, first)?;
-            Ok((file, begun))
-        })
-        .await?;
+        let name = on_disk(&disk, &path)?;
+        let at_hand = at_hand::open(&name).and_then(|file| Some((at_hand::read(&file, &first)?, file)));
+        let (begun, file) = match at_hand {
+            Some(begun) => begun,
+            // Opened and begun in one go: most ranges are short.
+            None => {
+                let named = path.clone();
+                blocking(move || {
+                    let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
+                        std::io::ErrorKind::NotFound => StoreError::NotFound { path: named.to_string() },
+                        _ => StoreError::from_io(&name, "read it", &error),
+                    })?;
+                    Ok((chunk(&file, &named, first)?, file))
+                })
+                .await?
+            }
+        };
         let begun = futures::stream::once(std::future::ready(Ok(begun)));
         if rest.is_empty() {
             return Ok(begun.boxed());
@@ -174,7 +180,12 @@ impl Store {
             let from = rest.start + at * CHUNK;
             let (file, path) = (Arc::clone(&file), path.clone());
             let wanted = from..rest.end.min(from + CHUNK);
-            blocking(move || chunk(&file, &path, wanted))
+            async move {
+                match at_hand::read(&file, &wanted) {
+                    Some(bytes) => Ok(bytes),
+                    None => blocking(move || chunk(&file, &path, wanted)).await,
+                }
+            }
         });
         // The next one is read while this one is sent.
         Ok(begun.chain(futures::stream::iter(chunks).buffered(READ_AHEAD)).boxed())
