@@ -280,6 +280,8 @@ async fn what_is_no_object_is_not_there_and_nothing_is_written() {
         ("/data?list-type=2&max-keys=x", 400, "InvalidArgument"),
         ("/data?list-type=2&max-keys=-1", 400, "InvalidArgument"),
         ("/data?list-type=2&max-keys=2147483648", 400, "InvalidArgument"),
+        ("/data?list-type=2&max-keys=", 400, "InvalidArgument"),
+        ("/data?list-type=2&max-keys=%2B5", 400, "InvalidArgument"),
         ("/data?list-type=2&encoding-type=base64", 400, "InvalidArgument"),
         ("/data?list-type=2&continuation-token=abc", 400, "InvalidArgument"),
         ("/data?list-type=2&prefix=%ff", 400, "InvalidArgument"),

@@ -106,11 +106,11 @@ impl Asked {
         };
         let given = |name: &str| params.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
         let second = params.get("list-type") == Some("2");
-        let max_keys = match given("max-keys") {
+        let max_keys = match params.get("max-keys") {
             None => MOST,
             // S3 takes what fits an integer of 32 bits.
             Some(text) => match text.parse::<i32>().map(usize::try_from) {
-                Ok(Ok(number)) => MOST.min(number),
+                Ok(Ok(number)) if text.bytes().all(|byte| byte.is_ascii_digit()) => MOST.min(number),
                 _ => {
                     return Err(wrong(format!("`max-keys` is `{text}`; it takes a whole number from 0 to 1000.")));
                 }
