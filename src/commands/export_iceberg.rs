@@ -6,17 +6,37 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use clap::Args;
 use openshelf::{
     catalog::{DatasetId, Manifest, TableId, TableSnapshot},
-    iceberg::{IcebergError, ObjectName, Place, Renderings},
+    iceberg::{IcebergError, Place, Renderings},
     store::{Area, Key, Store},
 };
 use serde_json::Value;
 
-use super::{CommandError, ExportArguments, Places};
+use super::{CommandError, Places};
 
 /// The file that says which metadata is the newest.
 const HINT: &str = "version-hint.text";
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// The datasets; none: all there are
+    dataset: Vec<DatasetId>,
+    /// The store's address as its readers spell it, such as s3a://bucket/prefix; default: the store's own
+    #[arg(long, value_parser = absolute)]
+    base: Option<String>,
+}
+
+/// An address that means the same everywhere.
+fn absolute(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if text.contains("://") && url.query().is_none() && url.fragment().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write an address with its scheme, such as s3://bucket/prefix or file:///folder".to_owned()),
+    }
+}
 
 pub(super) async fn run(places: &Places, arguments: &ExportArguments) -> Result<u8, CommandError> {
     let store = places.open()?;
@@ -90,22 +110,23 @@ impl Export<'_> {
         let area = Area::of_table(head, table);
         let key = |object: String| Key::Iceberg { area, dataset: (*dataset).clone(), table: (*id).clone(), object };
         let there = self.exported(&key).await?;
+        let objects = renderings.of(store, place, dataset, id);
         let (mut done, mut written) = (HashSet::new(), 0);
-        for list in renderings.lists(store, place, dataset, id, head.snapshot).await? {
+        for list in objects.lists(head.snapshot).await? {
             // Metadata is written after all that it names.
             if there.contains(&place.object(dataset, id, area, &list)) {
                 continue;
             }
-            let mut objects = renderings.reached(store, place, dataset, id, &list).await?;
-            objects.push(list);
-            for name in objects {
+            let mut names = objects.reached(&list).await?;
+            names.push(list);
+            for name in names {
                 if done.insert(name.clone()) {
-                    let object = renderings.object(store, place, dataset, id, &name).await?;
+                    let object = objects.object(&name).await?;
                     written += u64::from(store.renew(&key(name.to_string()), object.bytes.clone()).await?);
                 }
             }
         }
-        let (_, metadata): (ObjectName, _) = renderings.current(store, place, dataset, id, head.snapshot).await?;
+        let (_, metadata) = objects.current(head.snapshot).await?;
         let newest = format!("v{}.metadata.json", head.snapshot);
         written += u64::from(store.renew(&key(newest), metadata.bytes.clone()).await?);
         written += u64::from(store.renew(&key(HINT.to_owned()), Bytes::from(head.snapshot.to_string())).await?);

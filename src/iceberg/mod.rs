@@ -3,8 +3,8 @@
 //!
 //! Nothing here is stored or committed: the same snapshot gives the same bytes each time, in every process, so what is
 //! made may be cached, thrown away and made again. It knows no HTTP. The pieces are pure ([`schema`], [`bounds`],
-//! [`manifest`], [`list`], [`metadata`] over [`avro`]); [`renderings`] puts them together from a store, and keeps what it
-//! made within bounds.
+//! [`manifest`], [`list`], [`metadata`] over [`avro`]); [`making`] puts them together from a store, with the [`history`]
+//! of a table's snapshots, and [`renderings`] keeps what was made within bounds.
 //!
 //! One Iceberg snapshot stands for one snapshot of the dataset and has its number, as id and as sequence number.
 //!
@@ -19,7 +19,9 @@
 
 mod avro;
 pub mod bounds;
+mod history;
 mod list;
+mod making;
 mod manifest;
 mod metadata;
 mod name;
@@ -28,6 +30,7 @@ mod renderings;
 mod schema;
 mod version;
 
+pub use making::Making;
 pub use name::ObjectName;
 pub use place::Place;
 pub use renderings::{Object, Renderings};

@@ -58,7 +58,7 @@ pub(in crate::http) async fn get(
     gate::pass(&state, of, table)?;
     let license = of.license_of(table);
 
-    let made = state.iceberg.object(&state.store, &Place::Served, &found.dataset, &found.id, &name).await;
+    let made = state.iceberg.of(&state.store, &Place::Served, &found.dataset, &found.id).object(&name).await;
     let made = made.map_err(|error| unmade(&state, &found, error))?;
     let served = ServedFile {
         content: Content::Made(made.bytes.clone()),

@@ -68,7 +68,7 @@ pub(in crate::http) async fn load(
         return Ok(there());
     }
     let (dataset, id) = (&found.dataset, &found.id);
-    let made = state.iceberg.current(&state.store, &Place::Served, dataset, id, found.head.snapshot).await;
+    let made = state.iceberg.of(&state.store, &Place::Served, dataset, id).current(found.head.snapshot).await;
     let (name, metadata) = made.map_err(|error| unmade(&state, &found, error))?;
     let area = found.table().map(|table| crate::store::Area::of_table(&found.head, table));
     let area = area.ok_or_else(|| Problem::internal("a table without a license"))?;
