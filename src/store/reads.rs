@@ -87,10 +87,7 @@ impl Store {
         let Some(disk) = &self.0.disk else { return self.ranges(key, ranges).await };
         let path = key::parse(key)?;
         let name = on_disk(disk, &path)?;
-        let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => StoreError::NotFound { path: path.to_string() },
-            _ => StoreError::from_io(&name, "read it", &error),
-        })?;
+        let file = opened(&name, &path)?;
         let mut pieces = Vec::with_capacity(ranges.len());
         let mut rest = ranges;
         while let Some(first) = rest.first() {
@@ -162,10 +159,7 @@ impl Store {
             None => {
                 let named = path.clone();
                 blocking(move || {
-                    let file = std::fs::File::open(&name).map_err(|error| match error.kind() {
-                        std::io::ErrorKind::NotFound => StoreError::NotFound { path: named.to_string() },
-                        _ => StoreError::from_io(&name, "read it", &error),
-                    })?;
+                    let file = opened(&name, &named)?;
                     Ok((chunk(&file, &named, first)?, file))
                 })
                 .await?
@@ -203,6 +197,14 @@ impl Store {
         whole(path, &range, &read)?;
         Ok(read)
     }
+}
+
+/// The file on disk that an object is.
+fn opened(name: &std::path::Path, path: &Path) -> Result<std::fs::File, StoreError> {
+    std::fs::File::open(name).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => StoreError::NotFound { path: path.to_string() },
+        _ => StoreError::from_io(name, "read it", &error),
+    })
 }
 
 /// A stretch of a file on disk.

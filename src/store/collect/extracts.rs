@@ -2,10 +2,9 @@
 //! in time; this is for stores that no server looks after. The record of an extract stays, and says that its files are gone
 //! before they are.
 
-use futures::TryStreamExt;
 use object_store::{ObjectStore, path::Path};
 
-use super::{BATCH, Collected, Collection, Doomed, Kind, Why, Witness};
+use super::{BATCH, Collected, Collection, Doomed, Kind, Why, next};
 use crate::{
     catalog::extract::{ExtractEvent, ExtractId, ExtractState},
     store::{
@@ -42,9 +41,7 @@ impl Store {
             let mut found = self.0.objects.list(Some(&folder));
             // Files of one extract come one after the other.
             let mut known: Option<(ExtractId, Verdict)> = None;
-            while let Some(object) =
-                found.try_next().await.map_err(|error| StoreError::from_object_store(&folder, &error))?
-            {
+            while let Some(object) = next(&folder, &mut found).await? {
                 let mut inside = object.location.prefix_match(&folder).into_iter().flatten();
                 let (Some(id), Some(name), None) = (inside.next(), inside.next(), inside.next()) else { continue };
                 let Ok(id) = id.as_ref().parse::<ExtractId>() else { continue };
@@ -68,29 +65,12 @@ impl Store {
                 let (key, bytes) = (object.location.to_string(), object.size);
                 batch.push(Doomed { key, bytes, kind: Kind::Extract, why });
                 if batch.len() >= BATCH {
-                    self.remove_extract_files(&mut batch, collection, &mut collected, witness).await?;
+                    self.take(&mut batch, collection, &mut collected, witness).await?;
                 }
             }
         }
-        self.remove_extract_files(&mut batch, collection, &mut collected, witness).await?;
+        self.take(&mut batch, collection, &mut collected, witness).await?;
         Ok(collected)
-    }
-
-    async fn remove_extract_files(
-        &self,
-        batch: &mut Vec<Doomed>,
-        collection: Collection,
-        collected: &mut Collected,
-        witness: Witness<'_>,
-    ) -> Result<(), StoreError> {
-        if !collection.dry_run {
-            self.remove(batch).await?;
-        }
-        for doomed in batch.drain(..) {
-            collected.add(&doomed);
-            witness(&doomed);
-        }
-        Ok(())
     }
 
     async fn verdict(&self, id: &ExtractId, run: &str, collection: Collection) -> Result<Verdict, StoreError> {

@@ -27,8 +27,8 @@ mod unfinished;
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
-use object_store::{ObjectStore, path::Path};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::{ObjectMeta, ObjectStore, path::Path};
 use serde::Serialize;
 
 use super::{Store, StoreError};
@@ -186,6 +186,24 @@ impl Store {
         Ok(Collected::default())
     }
 
+    /// Removes a batch, unless this only says what would go, and tells of it.
+    async fn take(
+        &self,
+        batch: &mut Vec<Doomed>,
+        collection: Collection,
+        collected: &mut Collected,
+        witness: Witness<'_>,
+    ) -> Result<(), StoreError> {
+        if !collection.dry_run {
+            self.remove(batch).await?;
+        }
+        for doomed in batch.drain(..) {
+            collected.add(&doomed);
+            witness(&doomed);
+        }
+        Ok(())
+    }
+
     /// Removes the objects of a batch; those that are gone already are none the worse.
     async fn remove(&self, batch: &[Doomed]) -> Result<(), StoreError> {
         let paths: Vec<_> = batch
@@ -201,4 +219,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The next object in a folder.
+async fn next(
+    folder: &Path,
+    found: &mut BoxStream<'_, object_store::Result<ObjectMeta>>,
+) -> Result<Option<ObjectMeta>, StoreError> {
+    found.try_next().await.map_err(|error| StoreError::from_object_store(folder, &error))
 }

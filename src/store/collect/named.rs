@@ -1,7 +1,10 @@
 //! What the kept snapshots of a dataset name, as sorted hashes of keys: eight bytes for each file, and two keys that share a
 //! hash only mean that one object too many is kept.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
@@ -49,7 +52,7 @@ fn hash(key: &str) -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct List {
     pub(super) key: String,
-    area: bool,
+    area: Area,
     hash: String,
     /// It names files that another list names as well, and is not read.
     by_name: bool,
@@ -90,7 +93,8 @@ impl Named {
         let pins = collection.pins(before, head);
         let collected_to = boundary(&created, &retention, collection, before, &pins);
 
-        let (mut lists, mut kept, mut expired) = (Keys::default(), Vec::new(), Vec::new());
+        // Neighbors share nearly all of their lists.
+        let (mut lists, mut kept, mut expired) = (Keys::default(), BTreeSet::new(), BTreeSet::new());
         let mut all = manifests(store, dataset, head);
         while let Some(manifest) = all.try_next().await? {
             // Where it came from stays known for every snapshot that ever was.
@@ -109,18 +113,9 @@ impl Named {
                 let by_name = table.listed_segments.iter().map(|segment| list(area, dataset, segment));
                 of_files.extend(by_name.map(|list| List { by_name: true, ..list }));
             }
-            // Neighbors share nearly all of their lists.
-            if of_files.len() > 1 << 16 {
-                of_files.sort_unstable();
-                of_files.dedup();
-            }
         }
         drop(all);
-        kept.sort_unstable();
-        kept.dedup();
-        expired.sort_unstable();
-        expired.dedup();
-        expired.retain(|list| kept.binary_search(list).is_err());
+        let expired = expired.difference(&kept).cloned().collect();
         for list in &kept {
             lists.add(&list.key);
         }
@@ -195,13 +190,12 @@ fn manifests<'a>(
 
 fn list(area: Area, dataset: &DatasetId, segment: &SegmentRef) -> List {
     let key = Key::Segment { area, dataset: dataset.clone(), hash: segment.hash.clone() };
-    List { key: key.to_string(), area: area == Area::Personal, hash: segment.hash.clone(), by_name: false }
+    List { key: key.to_string(), area, hash: segment.hash.clone(), by_name: false }
 }
 
 impl List {
     async fn read(&self, store: &Store, dataset: &DatasetId) -> Result<Vec<DataFile>, StoreError> {
-        let area = if self.area { Area::Personal } else { Area::Open };
-        Ok(store.read_segment::<DataFile>(area, dataset, &self.hash).await?.0)
+        Ok(store.read_segment::<DataFile>(self.area, dataset, &self.hash).await?.0)
     }
 }
 

@@ -1,12 +1,12 @@
 //! One dataset's folders gone through, object by object, and what is dead removed: files first, then the lists that name
 //! them, so that a collection cut short can still say why the rest goes.
 
-use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
 use super::{
     BATCH, Boundary, Collected, Collection, Doomed, Kind, Why, Witness,
     named::{Keys, Named},
+    next,
 };
 use crate::{
     catalog::DatasetId,
@@ -165,14 +165,7 @@ impl<'a> Sweep<'a> {
             return Ok(());
         }
         self.stand().await?;
-        if !self.collection.dry_run {
-            self.store.remove(&self.batch).await?;
-        }
-        for doomed in self.batch.drain(..) {
-            self.collected.add(&doomed);
-            witness(&doomed);
-        }
-        Ok(())
+        self.store.take(&mut self.batch, self.collection, &mut self.collected, witness).await
     }
 
     /// Writes down what is about to go, and makes sure that it was worked out from the newest snapshot.
@@ -198,13 +191,6 @@ impl<'a> Sweep<'a> {
         self.stands = true;
         Ok(())
     }
-}
-
-async fn next(
-    folder: &Path,
-    found: &mut futures::stream::BoxStream<'_, object_store::Result<ObjectMeta>>,
-) -> Result<Option<ObjectMeta>, StoreError> {
-    found.try_next().await.map_err(|error| StoreError::from_object_store(folder, &error))
 }
 
 fn doomed(object: &ObjectMeta, kind: Kind, why: Why) -> Doomed {
