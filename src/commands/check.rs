@@ -2,8 +2,9 @@
 
 use std::{fmt::Write, path::Path, sync::Arc};
 
+use clap::Args;
 use openshelf::{
-    catalog::{Manifest, TableSnapshot},
+    catalog::{DatasetId, Manifest, TableSnapshot},
     config::{IngestSettings, ScanCaps},
     ingest::{
         definition::{self, Loaded},
@@ -18,12 +19,21 @@ use openshelf::{
     store::Store,
 };
 
-use super::{CheckArguments, CommandError, Places};
+use super::{CommandError, Places};
 
 /// Rows of each table that are shown.
 const SHOWN_ROWS: usize = 3;
 /// Characters of a shown row.
 const SHOWN_WIDTH: usize = 160;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// The dataset
+    pub(super) dataset: DatasetId,
+    /// Write what the sample gives to expected/ instead of comparing; read every row before you commit it
+    #[arg(long)]
+    pub(super) write: bool,
+}
 
 pub(super) async fn run(places: &Places, arguments: &CheckArguments) -> Result<u8, CommandError> {
     let loaded = definition::load(&places.datasets, &arguments.dataset)?;

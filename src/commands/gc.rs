@@ -1,7 +1,8 @@
 //! `openshelf gc`: removes what no kept snapshot names, and says what went and why.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use openshelf::{
     catalog::DatasetId,
@@ -9,7 +10,31 @@ use openshelf::{
 };
 use serde_json::{Value, json};
 
-use super::{CommandError, GcArguments, Places};
+use super::{CommandError, Places};
+
+#[derive(Debug, Args)]
+pub(super) struct GcArguments {
+    /// The datasets; none: all there are, and extracts
+    dataset: Vec<DatasetId>,
+    /// Remove nothing; say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// How long files stay beyond their snapshot's retention, and what belongs to no snapshot beyond its writing: `90m`, `12h`, `2d`
+    #[arg(long, env = "OPENSHELF_GC_GRACE", default_value = "2d", value_parser = span)]
+    grace: Duration,
+    /// Name every object
+    #[arg(long)]
+    list: bool,
+    /// Print lines of JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// A span of time.
+fn span(text: &str) -> Result<Duration, String> {
+    openshelf::catalog::retention::duration(text)
+        .ok_or_else(|| "write a number and s, m, h, d or w, such as 90m, 12h or 2d".to_owned())
+}
 
 pub(super) async fn run(places: &Places, arguments: &GcArguments) -> Result<u8, CommandError> {
     let store = places.open()?;

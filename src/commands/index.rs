@@ -1,7 +1,8 @@
 //! `openshelf index`: makes what answers would wait for: statistics and search indexes of the current snapshots.
 
-use std::{io::IsTerminal, pin::pin, sync::Arc, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
+use clap::Args;
 use openshelf::{
     catalog::{DatasetId, Manifest, TableSnapshot},
     config::ScanCaps,
@@ -16,10 +17,19 @@ use openshelf::{
     store::{DerivedFrom, Store},
 };
 
-use super::{CommandError, IndexArguments, Places, asked_to_end};
+use super::{CommandError, Places, asked_to_end};
 
 /// Time between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct IndexArguments {
+    /// The datasets; none: all there are
+    dataset: Vec<DatasetId>,
+    /// Disposable local space, as for `serve`
+    #[arg(long, env = "OPENSHELF_CACHE", default_value = "cache")]
+    cache: PathBuf,
+}
 
 pub(super) async fn run(places: &Places, arguments: &IndexArguments) -> Result<u8, CommandError> {
     let store = places.open()?;

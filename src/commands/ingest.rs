@@ -2,9 +2,10 @@
 
 use std::{io::IsTerminal, pin::pin};
 
+use clap::Args;
 use futures::{FutureExt, future::FusedFuture};
 use openshelf::{
-    catalog::{Blame, Outcome},
+    catalog::{Blame, DatasetId, Outcome},
     ingest::{
         definition::{self, Fault, Faults, Loaded},
         progress::Progress,
@@ -12,7 +13,25 @@ use openshelf::{
     },
 };
 
-use super::{CommandError, IngestArguments, Places, asked_to_end, exit_code};
+use super::{CommandError, Places, asked_to_end, crawl::Crawl, exit_code};
+
+#[derive(Debug, Args)]
+pub(super) struct IngestArguments {
+    /// The datasets, by the names of their folders
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    dataset: Vec<DatasetId>,
+    /// Every dataset that has a definition
+    #[arg(long)]
+    all: bool,
+    /// Read each source from sample/ beside the definition instead of the network
+    #[arg(long)]
+    sample: bool,
+    /// Print each run record as a line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    crawl: Crawl,
+}
 
 pub(super) async fn run(places: &Places, arguments: &IngestArguments) -> Result<u8, CommandError> {
     let settings = arguments.crawl.settings();

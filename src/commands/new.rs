@@ -2,14 +2,33 @@
 
 use std::path::PathBuf;
 
-use openshelf::ingest::{
-    definition::{self, grammar::is_public},
-    draft::draft,
-    fetch::{Fetched, Fetcher, RemoteFile},
-    progress::Progress,
+use clap::Args;
+use openshelf::{
+    catalog::DatasetId,
+    ingest::{
+        definition::{self, grammar::is_public},
+        draft::draft,
+        fetch::{Fetched, Fetcher, RemoteFile},
+        progress::Progress,
+    },
 };
 
-use super::{CheckArguments, CommandError, NewArguments, Places, check};
+use super::{
+    CommandError, Places,
+    check::{self, CheckArguments},
+    crawl::Crawl,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct NewArguments {
+    /// Its name: lower-case letters, digits, `-`
+    dataset: DatasetId,
+    /// A file or an http(s) URL
+    #[arg(long)]
+    from: String,
+    #[command(flatten)]
+    crawl: Crawl,
+}
 
 pub(super) async fn run(places: &Places, arguments: &NewArguments) -> Result<u8, CommandError> {
     let (id, from) = (&arguments.dataset, &arguments.from);

@@ -13,7 +13,9 @@ fn settings(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_setting_is_in_the_readme() {
-    let code: String = file("src/commands/mod.rs").lines().filter(|line| line.contains("env = ")).collect();
+    let commands = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands")).expect("the commands");
+    let code: String = commands.map(|entry| fs::read_to_string(entry.expect("a file").path()).expect("text")).collect();
+    let code: String = code.lines().filter(|line| line.contains("env = ")).collect();
     let (read, told) = (settings(&code), settings(&file("README.md")));
     assert!(read.len() > 8, "{read:?}");
     let missing: Vec<_> = read.difference(&told).collect();
