@@ -10,14 +10,11 @@ use clap::Args;
 use openshelf::{
     catalog::{DatasetId, Manifest, TableId, TableSnapshot},
     iceberg::{IcebergError, Place, Renderings},
-    store::{Area, Key, Store},
+    store::{Area, Exported, Key, Store},
 };
 use serde_json::Value;
 
 use super::{CommandError, Places};
-
-/// The file that says which metadata is the newest.
-const HINT: &str = "version-hint.text";
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
@@ -108,7 +105,7 @@ impl Export<'_> {
     async fn table(&self, head: &Manifest, table: &TableSnapshot) -> Result<u64, IcebergError> {
         let Self { store, renderings, place, dataset, id } = self;
         let area = Area::of_table(head, table);
-        let key = |object: String| Key::Iceberg { area, dataset: (*dataset).clone(), table: (*id).clone(), object };
+        let key = |object: Exported| Key::Iceberg { area, dataset: (*dataset).clone(), table: (*id).clone(), object };
         let there = self.exported(&key).await?;
         let objects = renderings.of(store, place, dataset, id);
         let (mut done, mut written) = (HashSet::new(), 0);
@@ -122,22 +119,23 @@ impl Export<'_> {
             for name in names {
                 if done.insert(name.clone()) {
                     let object = objects.object(&name).await?;
-                    written += u64::from(store.renew(&key(name.to_string()), object.bytes.clone()).await?);
+                    written += u64::from(store.renew(&key(Exported::Object(name)), object.bytes.clone()).await?);
                 }
             }
         }
         let (_, metadata) = objects.current(head.snapshot).await?;
-        let newest = format!("v{}.metadata.json", head.snapshot);
-        written += u64::from(store.renew(&key(newest), metadata.bytes.clone()).await?);
-        written += u64::from(store.renew(&key(HINT.to_owned()), Bytes::from(head.snapshot.to_string())).await?);
+        let newest = key(Exported::Version(head.snapshot));
+        written += u64::from(store.renew(&newest, metadata.bytes.clone()).await?);
+        let hint = Bytes::from(head.snapshot.to_string());
+        written += u64::from(store.renew(&key(Exported::Hint), hint).await?);
         Ok(written)
     }
 
     /// Addresses of the manifest lists that the last export wrote.
-    async fn exported(&self, key: &impl Fn(String) -> Key) -> Result<HashSet<String>, IcebergError> {
-        let Some(hint) = self.store.renewed(&key(HINT.to_owned())).await? else { return Ok(HashSet::new()) };
+    async fn exported(&self, key: &impl Fn(Exported) -> Key) -> Result<HashSet<String>, IcebergError> {
+        let Some(hint) = self.store.renewed(&key(Exported::Hint)).await? else { return Ok(HashSet::new()) };
         let hint = String::from_utf8_lossy(&hint).trim().parse::<u64>().unwrap_or_default();
-        let metadata = self.store.renewed(&key(format!("v{hint}.metadata.json"))).await?.unwrap_or_default();
+        let metadata = self.store.renewed(&key(Exported::Version(hint))).await?.unwrap_or_default();
         let metadata: Value = serde_json::from_slice(&metadata).unwrap_or_default();
         let snapshots = metadata.get("snapshots").and_then(Value::as_array).into_iter().flatten();
         let lists = snapshots.filter_map(|snapshot| snapshot.get("manifest-list")?.as_str().map(str::to_owned));

@@ -218,6 +218,8 @@ fn amount(kind: Kind, tally: Tally) -> String {
         Kind::List => "file list",
         Kind::Derived if many => "files of statistics and search indexes",
         Kind::Derived => "file of statistics and search indexes",
+        Kind::Export if many => "files of exported metadata",
+        Kind::Export => "file of exported metadata",
         Kind::Extract if many => "files of extracts",
         Kind::Extract => "file of an extract",
         Kind::Temporary if many => "half-written files",

@@ -24,16 +24,16 @@ mod list;
 mod making;
 mod manifest;
 mod metadata;
-mod name;
 mod place;
 mod renderings;
 mod schema;
 mod version;
 
 pub use making::Making;
-pub use name::ObjectName;
 pub use place::Place;
 pub use renderings::{Object, Renderings};
+
+pub use crate::store::ObjectName;
 
 /// What keeps an Iceberg object from being made.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,7 @@ use std::fmt;
 use object_store::path::Path;
 
 use super::{
-    StoreError,
+    Exported, StoreError,
     extracts::{self, Agenda, EXTRACTS, OPENSHELF},
 };
 use crate::catalog::{DatasetId, License, Manifest, Redistribution, TableId, TableSnapshot, extract::ExtractId};
@@ -143,7 +143,7 @@ pub enum Key {
         /// Table.
         table: TableId,
         /// Its name in the folder `metadata`.
-        object: String,
+        object: Exported,
     },
     /// A file of an extract.
     ExtractFile {
@@ -265,7 +265,7 @@ pub(super) fn boundaries(dataset: &DatasetId) -> Path {
     [OPENSHELF, "gc", dataset.as_str()].into_iter().collect()
 }
 
-/// The folders of a dataset that garbage collection looks through, but `derived` and `files`.
+/// The folders of a dataset that garbage collection looks through, but `derived`, `files` and `iceberg`.
 pub(super) const COLLECTED: [&str; 2] = ["data", "rejects"];
 
 /// A folder of a dataset by its name.

@@ -9,6 +9,7 @@
 //!   runs.
 //! - `listed` is a table's data files by name, for listings and for whoever knows only a name.
 //! - `derived` is what was made from a snapshot and can be made again: statistics, search indexes.
+//! - `iceberg` are the names of a table's Iceberg metadata, which `crate::iceberg` makes.
 //! - `extracts` are jobs: a log each, their files, and the lists of what is due.
 //! - `collect` removes what no kept snapshot names; nothing else deletes a dataset's files.
 //! - `uploads` are those in parts that nobody finished.
@@ -20,6 +21,7 @@ mod derived;
 mod disk;
 mod error;
 mod extracts;
+mod iceberg;
 mod key;
 mod listed;
 mod log;
@@ -47,6 +49,7 @@ pub use collect::{Collected, Collection, Doomed, Kind, Tally, Why};
 pub use derived::DerivedFolder;
 pub use error::StoreError;
 pub use extracts::{Agenda, Due};
+pub use iceberg::{Exported, InvalidObjectName, ObjectName};
 pub use key::{Area, DerivedFrom, Key};
 pub use listed::Listed;
 pub use manifests::MANIFEST_FORMAT;

@@ -295,3 +295,61 @@ async fn iceberg_begins_with_the_oldest_snapshot_that_is_kept() {
     assert_eq!((collected.collected_to, collected.head), (3, 6));
     read(4).await;
 }
+
+#[test]
+fn exported_metadata_of_collected_snapshots_goes_with_them() {
+    let (origin, shop) = (Origin::start(), Shop::new());
+    define(&origin, &shop, "0s");
+    for version in 0..7 {
+        put(&origin, version);
+        shop.ingest("f").published_whole();
+        assert_eq!(shop.run(&["export-iceberg"]).code, Some(0));
+    }
+    let folder = shop.path("store/f/iceberg/t/metadata");
+    let names = || -> BTreeSet<String> {
+        below(&folder).iter().filter_map(|path| Some(path.rsplit('/').next()?.to_owned())).collect()
+    };
+    let before = names();
+    let said = shop.run(&["gc", "--grace", "0s", "--dry-run"]);
+    assert!(said.stdout.contains("files of exported metadata"), "{said}");
+    assert_eq!(names(), before);
+    assert_eq!(shop.run(&["gc", "--grace", "0s"]).code, Some(0));
+    let left = names();
+    for snapshot in 1..=7 {
+        let kept = snapshot > 4;
+        for name in [format!("v{snapshot}.metadata.json"), format!("snap-{snapshot:05}.avro")] {
+            assert!(before.contains(&name), "{before:?}");
+            assert_eq!(left.contains(&name), kept, "{name}: {left:?}");
+        }
+    }
+    assert!(left.contains("version-hint.text"));
+    // What the next export writes is whole: nothing it names is missing, and nothing else is left but what older ones name.
+    assert_eq!(shop.run(&["export-iceberg"]).code, Some(0));
+    let metadata: Value = serde_json::from_slice(&std::fs::read(folder.join("v7.metadata.json")).unwrap()).unwrap();
+    let name = |address: &Value| address.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let numbers: Vec<_> = metadata["snapshots"].as_array().unwrap().iter().map(|one| &one["snapshot-id"]).collect();
+    assert_eq!(numbers, [5, 6, 7]);
+    let mut reached = BTreeSet::new();
+    for snapshot in metadata["snapshots"].as_array().unwrap() {
+        let list = name(&snapshot["manifest-list"]);
+        for manifest in records(&std::fs::read(folder.join(&list)).unwrap()) {
+            let manifest = name(&manifest["manifest_path"]);
+            for entry in records(&std::fs::read(folder.join(&manifest)).unwrap()) {
+                let file = entry["data_file"]["file_path"].as_str().unwrap().trim_start_matches("file://");
+                assert!(entry["status"] == 2 || Path::new(file).exists(), "{manifest} names {file}");
+            }
+            reached.insert(manifest);
+        }
+        reached.insert(list);
+    }
+    let of = |kind: &str, names: &BTreeSet<String>| names.iter().filter(|name| name.starts_with(kind)).count();
+    assert_eq!((of("kept-", &reached), of("added-", &reached)), (1, 2), "{reached:?}");
+    assert_eq!(shop.run(&["gc", "--grace", "0s"]).stdout, "nothing to remove\n");
+
+    // The files that the oldest one kept go once no snapshot names their list.
+    put(&origin, 7);
+    shop.ingest("f").published_whole();
+    assert_eq!(of("kept-00005-", &names()), 1);
+    assert_eq!(shop.run(&["gc", "--grace", "0s"]).code, Some(0));
+    assert_eq!(of("kept-00005-", &names()), 0);
+}

@@ -73,6 +73,8 @@ pub enum Kind {
     List,
     /// Statistics, or a search index.
     Derived,
+    /// Exported Iceberg metadata.
+    Export,
     /// A file of an extract.
     Extract,
     /// A file on a local disk that never became an object.

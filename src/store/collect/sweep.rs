@@ -11,7 +11,7 @@ use super::{
 use crate::{
     catalog::DatasetId,
     store::{
-        DerivedFolder, Store, StoreError,
+        DerivedFolder, Exported, Key, ObjectName, Store, StoreError,
         key::{self, AREAS, Area},
     },
 };
@@ -75,6 +75,7 @@ impl<'a> Sweep<'a> {
                 }
             }
             self.derived(area, witness).await?;
+            self.exported(area, witness).await?;
         }
         self.remove(witness).await?;
         for doomed in dead_lists {
@@ -134,6 +135,28 @@ impl<'a> Sweep<'a> {
                 (false, _) => None,
             };
             self.take(object, Kind::Derived, why, witness).await?;
+        }
+        Ok(())
+    }
+
+    /// Iceberg metadata of collected snapshots that somebody exported. What is left may go on naming them until the next export.
+    async fn exported(&mut self, area: Area, witness: Witness<'_>) -> Result<(), StoreError> {
+        let folder = key::named(area, self.dataset, "iceberg");
+        let mut found = self.store.0.objects.list(Some(&folder));
+        while let Some(object) = next(&folder, &mut found).await? {
+            let Some(Ok(name)) = object.location.filename().map(str::parse::<Exported>) else { continue };
+            let dead = match &name {
+                // Shared by all snapshots that name the list of files that it was made from.
+                Exported::Object(ObjectName::Kept { segment, .. }) => {
+                    let list = Key::Segment { area, dataset: self.dataset.clone(), hash: segment.clone() };
+                    !self.named.lists.has(&list.to_string())
+                }
+                Exported::Object(name) => name.snapshot() <= self.named.collected_to,
+                Exported::Version(snapshot) => *snapshot <= self.named.collected_to,
+                // A byte or two, which an export may be writing at this moment.
+                Exported::Hint => false,
+            };
+            self.take(object, Kind::Export, dead.then_some(Why::Expired), witness).await?;
         }
         Ok(())
     }

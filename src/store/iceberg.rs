@@ -1,6 +1,40 @@
-//! The names of the objects of a table's metadata folder. A name says all that its object is made from.
+//! The names of the objects of a table's Iceberg metadata folder. A name says all that its object is made from.
 
 use std::{fmt, str::FromStr};
+
+/// What lies in the folder of a table whose metadata was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Exported {
+    /// An object that a server renders, too.
+    Object(ObjectName),
+    /// `v12.metadata.json`: the table as of a snapshot, by the name under which Hadoop's tables look for it.
+    Version(u64),
+    /// `version-hint.text`: the number of the newest of these.
+    Hint,
+}
+
+impl fmt::Display for Exported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(name) => name.fmt(f),
+            Self::Version(snapshot) => write!(f, "v{snapshot}.metadata.json"),
+            Self::Hint => f.write_str("version-hint.text"),
+        }
+    }
+}
+
+impl FromStr for Exported {
+    type Err = InvalidObjectName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidObjectName> {
+        let version = || text.strip_prefix('v')?.strip_suffix(".metadata.json")?.parse().ok().map(Self::Version);
+        let name = match text {
+            "version-hint.text" => Self::Hint,
+            _ => version().map_or_else(|| text.parse().map(Self::Object), Ok)?,
+        };
+        if name.to_string() == text { Ok(name) } else { Err(InvalidObjectName) }
+    }
+}
 
 /// What an object is, and of what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -133,6 +167,12 @@ mod tests {
             ObjectName::Removed { snapshot: 1, segment },
         ] {
             assert_eq!(name.to_string().parse(), Ok(name.clone()), "{name}");
+        }
+        for name in ["v12.metadata.json", "version-hint.text", "snap-00012.avro", "00012-00003.metadata.json"] {
+            assert_eq!(name.parse::<Exported>().expect(name).to_string(), name);
+        }
+        for name in ["v.metadata.json", "v012.metadata.json", "v-1.metadata.json", "version-hint", ""] {
+            assert!(name.parse::<Exported>().is_err(), "{name}");
         }
         for text in [
             "",
