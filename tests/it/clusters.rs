@@ -161,13 +161,16 @@ fn a_million_and_a_half_rows_are_counted_filtered_and_grouped_as_they_are() {
     let (origin, shop) = (Origin::start(), Shop::new());
     let (dask, spark) = (clusters.join("dask/bin/python"), clusters.join("spark/bin/python"));
     let made = shop.path("made");
-    run(&dask, "tests/clients/engines/observations.py", &[made.to_str().unwrap(), &origin.url("")]);
-    for file in std::fs::read_dir(made.join("upstream")).unwrap().map(Result::unwrap) {
-        origin.put(&format!("/{}", file.file_name().display()), std::fs::read(file.path()).unwrap());
+    for version in ["1", "2"] {
+        let url = origin.url("");
+        run(&dask, "tests/clients/engines/observations.py", &[made.to_str().unwrap(), &url, version]);
+        for file in std::fs::read_dir(made.join("upstream")).unwrap().map(Result::unwrap) {
+            origin.put(&format!("/{}", file.file_name().display()), std::fs::read(file.path()).unwrap());
+        }
+        let definition = std::fs::read_to_string(made.join("datasets/observations/dataset.toml")).unwrap();
+        shop.define_whole("observations", &definition);
+        shop.ingest("observations").published();
     }
-    let definition = std::fs::read_to_string(made.join("datasets/observations/dataset.toml")).unwrap();
-    shop.define_whole("observations", &definition);
-    shop.ingest("observations").published();
     let server = shop.serve();
     let jars = clusters.join("jars");
     for said in [
