@@ -34,11 +34,13 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench files", description=__doc__)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--mib", type=int, help="size of the file (1024)")
-    parser.add_argument("--seconds", type=int, help="seconds of each of the five turns (5)")
+    parser.add_argument("--seconds", type=int, help="seconds of each turn (5)")
     parser.add_argument("--quick", action="store_true", help="64 MiB, a second each: does it run at all?")
+    parser.add_argument("--smoke", action="store_true", help="the same, once, with a dev build: what scripts/test runs")
     parser.add_argument("--json", type=pathlib.Path, default=BASE / "files.json", help="where the numbers go")
     given = parser.parse_args()
-    mib, seconds = (64, 1) if given.quick else (1024, 5)
+    mib, seconds = (64, 1) if given.quick or given.smoke else (1024, 5)
+    given.turns = 1 if given.smoke else TURNS
     given.mib, given.seconds = given.mib or mib, given.seconds or seconds
     return given
 
@@ -121,7 +123,7 @@ def main():
         rows, memory = [], [ours.memory()[0]]
         for what, length, connections in [("whole file", 0, 1), ("whole file", 0, 4), *(("64 KiB", RANGE, n) for n in (1, 4, 32))]:
             turns = {server.name: [] for server, _ in both}
-            for turn in range(TURNS):
+            for turn in range(given.turns):
                 # By turns: a machine that is slow for a while is slow for both.
                 for server, path in both if turn % 2 == 0 else reversed(both):
                     turns[server.name].append(run(server, path, size, length, connections, given.seconds, turn))
@@ -132,7 +134,7 @@ def main():
             memory.append(ours.memory()[1])
             print(f"{what:12}{connections:>3} connections: Openshelf {row['Openshelf']:10,.0f} {unit}, nginx {row['nginx']:10,.0f} {unit}: {row['ratio']:.2f}", flush=True)
         # The same load as at the beginning, after all of it: what grew has leaked.
-        for turn in range(TURNS):
+        for turn in range(given.turns):
             run(ours, url, size, 0, 4, given.seconds, turn)
         flat = ours.memory()[1] / memory[2]
     worst = lambda what: min(row["ratio"] for row in rows if row["what"] == what)
