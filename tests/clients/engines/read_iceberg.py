@@ -2,6 +2,11 @@
 the snapshot before, each equal to the truth, and no more bytes than it should.
 Usage: read_iceberg.py http://127.0.0.1:8080 [engine …]"""
 
+import json
+import os
+import pathlib
+import subprocess
+
 from measure import BASE, DATASET, SHARE, TABLE, run
 from questions import daft_over, duckdb_over, polars_over
 
@@ -59,6 +64,29 @@ def daft(snapshot=None):
     return daft_over(lambda: engine.read_iceberg(table, snapshot_id=snapshot))
 
 
+READER = pathlib.Path(__file__).resolve().parents[3] / "target/iceberg-reader/debug/iceberg-reader"
+
+
+def rust(snapshot=None):
+    """tests/iceberg-reader, which scripts/test-engines builds."""
+
+    def ask(question, *of):
+        # No environment: what it knows is what the catalog says.
+        said = subprocess.run([READER, f"{BASE}/iceberg", question, *of], env={"HOME": os.environ["HOME"]}, stdout=subprocess.PIPE, check=True)
+        return json.loads(said.stdout)
+
+    def of_table(question):
+        return ask(question, DATASET, TABLE, *([str(snapshot)] if snapshot else []))
+
+    assert ask("tables") == [[DATASET, TABLE]]
+    assert of_table("snapshots") == [1, 2]
+    return (
+        lambda: of_table("count"),
+        lambda: of_table("few"),
+        lambda: {name: tuple(found) for name, found in of_table("stations").items()},
+    )
+
+
 # As in read.py.
 ENGINES = {
     "pyiceberg": (pyiceberg, SHARE, 2),
@@ -69,6 +97,8 @@ ENGINES = {
     "DuckDB over Iceberg, first": (lambda: duckdb(1), SHARE, 1),
     "Daft over Iceberg": (daft, SHARE, 2),
     "Daft over Iceberg, first": (lambda: daft(1), SHARE, 1),
+    "iceberg crate": (rust, SHARE, 2),
+    "iceberg crate, first": (lambda: rust(1), SHARE, 1),
 }
 
 run(ENGINES)
