@@ -13,7 +13,7 @@
 //! - `extracts` are jobs: a log each, their files, and the lists of what is due.
 //! - `collect` removes what no kept snapshot names; nothing else deletes a dataset's files.
 //! - `uploads` are those in parts that nobody finished.
-//! - `put` and `reads` move bytes; `disk` makes them survive a power cut.
+//! - `put`, `reads` and `streams` move bytes; `disk` makes them survive a power cut.
 
 mod at_hand;
 mod collect;
@@ -31,6 +31,7 @@ mod put;
 mod reads;
 mod runs;
 mod segments;
+mod streams;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uploads;
@@ -81,6 +82,7 @@ struct Inner {
     manifests: BoundedCache<(DatasetId, u64), Manifest>,
     /// Lists of any kind of record, so that one bound holds for all.
     segments: BoundedCache<String, dyn Any + Send + Sync>,
+    streams: streams::Streams,
 }
 
 /// A cache of immutable things, bounded by the bytes of their JSON.
@@ -123,6 +125,7 @@ impl Store {
             heads: Mutex::default(),
             manifests: cache(MANIFEST_CACHE),
             segments: cache(SEGMENT_CACHE),
+            streams: Default::default(),
         }))
     }
 
