@@ -27,7 +27,7 @@ pub(super) enum Content<'a> {
     Made(Bytes),
 }
 
-/// What is known of a file before it is read. Its sha256 is its entity tag.
+/// What is known of a file before it is read. Its sha256 makes its entity tag ([`tag`]).
 #[derive(Debug)]
 pub(super) struct ServedFile<'a> {
     pub(super) content: Content<'a>,
@@ -46,6 +46,12 @@ pub(super) struct ServedFile<'a> {
 /// The media type of Parquet.
 pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
 
+/// The entity tag of a file, without quotes. Clients of S3 take one without a dash for an MD5, warn that it is a wrong one and
+/// fetch the file again with each synchronization.
+pub(super) fn tag(sha256: &str) -> String {
+    format!("{sha256}-1")
+}
+
 /// The file, a range of it, or what a condition says.
 ///
 /// # Errors
@@ -56,7 +62,7 @@ pub(super) async fn serve(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let tag = ETag::exactly(found.sha256);
+    let tag = ETag::exactly(&tag(found.sha256));
     let size = found.bytes;
     // HTTP dates have whole seconds.
     let modified = found.modified.timestamp();
@@ -110,6 +116,17 @@ pub(super) async fn serve(
     out.insert(header::ETAG, tag.header());
     out.insert(header::CACHE_CONTROL, policy.header());
     describe(out, found);
+    // Of the whole object, and only for who asks: these clients compare it with what they received.
+    let checked =
+        headers.get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"enabled"));
+    if status == StatusCode::OK
+        && checked
+        && let Some(digest) = base64(found.sha256)
+        && let Ok(value) = HeaderValue::try_from(digest)
+    {
+        out.insert(HeaderName::from_static("x-amz-checksum-sha256"), value);
+        out.insert(HeaderName::from_static("x-amz-checksum-type"), HeaderValue::from_static("FULL_OBJECT"));
+    }
     if status == StatusCode::PARTIAL_CONTENT
         && let Ok(value) = HeaderValue::try_from(format!("bytes {}-{}/{size}", range.start, range.end - 1))
     {
@@ -128,11 +145,9 @@ fn describe(out: &mut HeaderMap, found: &ServedFile<'_>) {
     if let Ok(value) = HeaderValue::try_from(&found.snapshots) {
         out.insert(HeaderName::from_static("openshelf-snapshot"), value);
     }
-    if let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(found.modified.into())) {
-        out.insert(header::LAST_MODIFIED, value);
-    }
-    if let Ok(digest) = hex::decode(found.sha256)
-        && let Ok(value) = HeaderValue::try_from(format!("sha-256=:{}:", STANDARD.encode(digest)))
+    date(out, found.modified);
+    if let Some(digest) = base64(found.sha256)
+        && let Ok(value) = HeaderValue::try_from(format!("sha-256=:{digest}:"))
     {
         out.insert(HeaderName::from_static("repr-digest"), value);
     }
@@ -141,6 +156,18 @@ fn describe(out: &mut HeaderMap, found: &ServedFile<'_>) {
             out.append(header::LINK, value);
         }
     }
+}
+
+/// Says in an answer when its file was written.
+pub(super) fn date(out: &mut HeaderMap, modified: DateTime<Utc>) {
+    if let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(modified.into())) {
+        out.insert(header::LAST_MODIFIED, value);
+    }
+}
+
+/// Of hex.
+pub(super) fn base64(digest: &str) -> Option<String> {
+    Some(STANDARD.encode(hex::decode(digest).ok()?))
 }
 
 fn http_date(value: &HeaderValue) -> Option<i64> {

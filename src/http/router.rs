@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, Method, Uri, header},
+    http::{HeaderMap, HeaderName, Method, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
 };
@@ -194,7 +194,10 @@ fn cors() -> CorsLayer {
 /// Every address: what a mistyped one may have meant.
 static ROUTES: LazyLock<Vec<String>> = LazyLock::new(|| document().paths.paths.into_keys().collect());
 
-async fn nothing_here(State(state): State<AppState>, method: Method, uri: Uri) -> Problem {
+async fn nothing_here(State(state): State<AppState>, method: Method, uri: Uri, headers: HeaderMap) -> Problem {
+    if method != Method::GET && method != Method::HEAD && s3::is_client(&uri, &headers) {
+        return s3::bucket::read_only(&state);
+    }
     if let Some(key) = uri.path().strip_prefix("/data/") {
         return s3::bucket::nothing(&state, &method, key);
     }
@@ -235,6 +238,9 @@ fn near(path: &str) -> Option<String> {
 }
 
 async fn wrong_method(State(state): State<AppState>, request: Request) -> Response {
+    if s3::Form::of(&request).is_some() {
+        return s3::bucket::read_only(&state).into_response();
+    }
     let detail = format!("`{}` does not take {}.", request.uri().path(), request.method());
     let hint = state.url(request.uri().path());
     Problem::new(Kind::MethodNotAllowed, detail).hint(format!("GET {hint}")).into_response()

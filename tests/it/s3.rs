@@ -243,6 +243,54 @@ async fn whoever_signs_is_answered_and_whatever_is_unknown_is_ignored() {
 }
 
 #[tokio::test]
+async fn who_does_not_know_the_bucket_is_told_its_name() {
+    let shelf = shelf().await;
+    let authorization =
+        "AWS4-HMAC-SHA256 Credential=anonymous/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    for (path, name, value) in [
+        ("/", "authorization", authorization),
+        ("/", "authorization", "AWS a:b"),
+        ("/", "amz-sdk-invocation-id", "x"),
+        ("/", "x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        ("/", "user-agent", "aws-sdk-go/1.44.256 (go1.20; linux; amd64)"),
+        ("/", "user-agent", "rclone/v1.60.1-DEV"),
+        ("/?x-id=ListBuckets", "x-y", "z"),
+        ("/?max-buckets=9&prefix=da", "amz-sdk-invocation-id", "x"),
+    ] {
+        let response = shelf.get_with(path, &[(name, value)]).await;
+        let (kind, text) = (header(&response, "content-type"), response.text().await.unwrap());
+        assert_eq!((kind.as_deref(), one(&text, "Name").as_str()), (Some("application/xml"), "data"), "{value}");
+        let begun = chrono::DateTime::parse_from_rfc3339(&one(&text, "CreationDate")).unwrap();
+        assert_eq!(begun, now());
+        // A bucket that they made up, and one that they want to make.
+        let other = shelf.get_with("/films/titles/x.parquet", &[(name, value), ("x-amz-y", "z")]).await;
+        let (status, code, message) = told(other).await;
+        assert_eq!((status, code.as_str()), (404, "NoSuchBucket"));
+        assert!(message.contains("`films`") && message.contains("s3://data/"), "{message}");
+        let made = shelf.send(Method::PUT, "/mine", &[(name, value), ("x-amz-y", "z")]).await;
+        let (status, code, message) = told(made).await;
+        assert_eq!((status, code.as_str()), (405, "MethodNotAllowed"));
+        assert!(message.contains("read-only") && message.contains("openshelf ingest"), "{message}");
+    }
+    let none = shelf.get_with("/?prefix=x", &[("amz-sdk-invocation-id", "x")]).await.text().await.unwrap();
+    assert!(none.contains("<Buckets></Buckets>"), "{none}");
+    // People get the page, and other interfaces their own errors.
+    for headers in [vec![], vec![("authorization", "Bearer x")], vec![("accept", "text/html")]] {
+        let page = shelf.get_with("/", &headers).await;
+        assert!(header(&page, "content-type").unwrap().starts_with("text/html"));
+    }
+    let signed = [("authorization", authorization)];
+    let iceberg = shelf.get_with("/iceberg/v1/none", &signed).await;
+    assert_eq!(header(&iceberg, "content-type").as_deref(), Some("application/json"));
+    assert_eq!(crate::shelf::problem(shelf.get_with("/v1/none", &signed).await).await.0, 404);
+}
+
+async fn told(response: reqwest::Response) -> (u16, String, String) {
+    let (status, body) = (response.status().as_u16(), response.text().await.unwrap());
+    (status, one(&body, "Code"), one(&body, "Message"))
+}
+
+#[tokio::test]
 async fn what_is_no_object_is_not_there_and_nothing_is_written() {
     let shelf = shelf().await;
     for key in [
@@ -272,8 +320,9 @@ async fn what_is_no_object_is_not_there_and_nothing_is_written() {
         ] {
             let response = shelf.send(method.clone(), path, &[]).await;
             assert!(header(&response, "allow").unwrap().contains("GET"), "{method} {path}");
-            let (status, code, _) = s3_error(response).await;
+            let (status, code, message) = s3_error(response).await;
             assert_eq!((status, code.as_str()), (405, "MethodNotAllowed"), "{method} {path}");
+            assert!(message.contains("read-only"), "{method} {path}: {message}");
         }
     }
     for (path, status, code) in [

@@ -31,6 +31,9 @@ use openshelf::{
 };
 use reqwest::Method;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
+
 use crate::shelf::{TestShelf, TestSnapshot, TestTable, elements, films, header, s3_error};
 
 /// Publishes a dataset whose one table has files of these names.
@@ -492,6 +495,41 @@ async fn objects() {
     // test_non_multipart_get_part
     assert_eq!(s3_error(shelf.get(&format!("{key}?partNumber=2")).await).await.1, "InvalidPart");
     assert_eq!(shelf.get(&format!("{key}?partNumber=1")).await.bytes().await.unwrap(), whole);
+    // test_get_object_attributes, test_get_checksum_object_attributes
+    let asked = [("x-amz-object-attributes", "ETag,Checksum,ObjectParts,StorageClass,ObjectSize")];
+    let attributes = shelf.get_with(&format!("{key}?attributes"), &asked).await;
+    assert_eq!(header(&attributes, "last-modified").as_deref(), Some(modified.as_str()));
+    let attributes = attributes.text().await.unwrap();
+    let sum = STANDARD.encode(Sha256::digest(&whole));
+    for (name, value) in [
+        ("ETag", tag.trim_matches('"')),
+        ("ChecksumSHA256", &sum),
+        ("StorageClass", "STANDARD"),
+        ("ObjectSize", &size.to_string()),
+    ] {
+        assert_eq!(elements(&attributes, name), [value], "{attributes}");
+    }
+    for absent in ["ObjectParts", "DeleteMarker", "VersionId"] {
+        assert!(!attributes.contains(absent), "{attributes}");
+    }
+    let some = shelf.get_with(&format!("{key}?attributes"), &[("x-amz-object-attributes", "ObjectSize")]).await;
+    assert!(!some.text().await.unwrap().contains("ETag"));
+    for (path, named) in [(&key, "x-y"), (&key, "x-amz-object-attributes")] {
+        let (status, code, _) = s3_error(shelf.get_with(&format!("{path}?attributes"), &[(named, "all")]).await).await;
+        assert_eq!((status, code.as_str()), (400, "InvalidArgument"));
+    }
+    let none = shelf.get_with("/data/films/titles/x.parquet?attributes", &asked).await;
+    assert_eq!(s3_error(none).await.1, "NoSuchKey");
+    // test_object_checksum_sha256: only for who asks, and only of the whole.
+    for (method, headers, told) in [
+        (Method::HEAD, vec![], None),
+        (Method::HEAD, vec![("x-amz-checksum-mode", "ENABLED")], Some(sum.as_str())),
+        (Method::GET, vec![("x-amz-checksum-mode", "ENABLED")], Some(sum.as_str())),
+        (Method::GET, vec![("x-amz-checksum-mode", "ENABLED"), ("range", "bytes=0-3")], None),
+    ] {
+        let response = shelf.send(method, &key, &headers).await;
+        assert_eq!(header(&response, "x-amz-checksum-sha256").as_deref(), told, "{headers:?}");
+    }
     // test_bucket_list_return_data, but for owners
     let object = elements(&listed, "Contents").swap_remove(0);
     assert_eq!(elements(&object, "ETag")[0].replace("&quot;", "\""), tag);

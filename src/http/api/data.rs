@@ -68,7 +68,8 @@ pub(in crate::http) async fn get(
     s3::refuse_operation(&state, &params)?;
     let (dataset, table, file) = (path.get("dataset"), path.get("table"), path.get("file"));
     let address = format!("{dataset}/{table}/{file}");
-    if let Some(found) = state.locations.get(&address) {
+    let attributes = params.get("attributes").is_some();
+    if let Some(found) = state.locations.get(&address).filter(|_| !attributes) {
         match answer(&state, &found, &method, &headers).await {
             // It may have been collected since.
             Err(problem) if problem.kind() == Kind::Internal => state.locations.forget(&address),
@@ -77,6 +78,11 @@ pub(in crate::http) async fn get(
     }
     let asked = Instant::now();
     let found = locate(&state, dataset, table, file).await?;
+    if attributes {
+        let mut told = s3::attributes::of(&state, &headers, found.file.bytes, &found.file.sha256)?;
+        file::date(told.headers_mut(), found.modified);
+        return Ok(told);
+    }
     let answered = answer(&state, &found, &method, &headers).await?;
     state.locations.insert(address, asked, &found);
     Ok(answered)

@@ -11,11 +11,10 @@ use crate::http::{
 const MOST: usize = 1000;
 
 /// Operations of S3 that a request names by an argument, and that a public, read-only bucket without versions does not have.
-const OTHERS: [&str; 29] = [
+const OTHERS: [&str; 28] = [
     "accelerate",
     "acl",
     "analytics",
-    "attributes",
     "cors",
     "encryption",
     "intelligent-tiering",

@@ -1,4 +1,4 @@
-//! `/data` and `/data/`: the bucket itself.
+//! `/data` and `/data/`: the bucket itself, and the list of all buckets, which is asked for at `/`.
 
 use axum::{
     extract::State,
@@ -6,12 +6,17 @@ use axum::{
     response::Response,
 };
 
-use super::{asked::Asked, listing, xml::Xml};
+use chrono::SecondsFormat;
+
+use super::{BUCKET, REGION, asked::Asked, listing, xml::Xml};
 use crate::http::{
     params::Params,
     problem::{Kind, Problem},
     state::AppState,
 };
+
+/// Who owns everything here.
+const OWNER: &str = "openshelf";
 
 /// What the bucket `data` holds: ListObjectsV2 and ListObjects, GetBucketLocation, HeadBucket.
 #[utoipa::path(
@@ -80,6 +85,36 @@ pub(in crate::http) async fn list_slash(
     list(state, method, params).await
 }
 
+/// The list of all buckets: this one.
+///
+/// # Errors
+/// What the store says.
+pub(in crate::http) async fn all(state: &AppState, params: &Params) -> Result<Response, Problem> {
+    let heads = state.listing.heads(&state.store).await?;
+    let begun = heads.iter().map(|head| head.created).min().unwrap_or_default();
+    let mut xml = Xml::new().root("ListAllMyBucketsResult");
+    owner(&mut xml);
+    xml.open("Buckets");
+    if BUCKET.starts_with(params.get("prefix").unwrap_or_default()) {
+        xml.open("Bucket");
+        xml.text("Name", BUCKET);
+        xml.text("CreationDate", &begun.to_rfc3339_opts(SecondsFormat::Millis, true));
+        xml.text("BucketRegion", REGION);
+        xml.close("Bucket");
+    }
+    xml.close("Buckets");
+    xml.close("ListAllMyBucketsResult");
+    Ok(xml.answer())
+}
+
+/// Says who owns everything here.
+pub(super) fn owner(xml: &mut Xml) {
+    xml.open("Owner");
+    xml.text("ID", OWNER);
+    xml.text("DisplayName", OWNER);
+    xml.close("Owner");
+}
+
 /// What is said of a key that is none, and of writing to one.
 pub(in crate::http) fn nothing(state: &AppState, method: &Method, key: &str) -> Problem {
     let listing = state.url("/data?list-type=2&delimiter=/");
@@ -87,7 +122,11 @@ pub(in crate::http) fn nothing(state: &AppState, method: &Method, key: &str) -> 
         let detail = format!("There is no object `{key}`: objects are `<dataset>/<table>/<file>.parquet`.");
         return Problem::new(Kind::FileNotFound, detail).hint(listing);
     }
-    Problem::new(Kind::MethodNotAllowed, "This bucket is read-only.")
-        .hint(format!("GET {listing}"))
-        .header(header::ALLOW, "GET,HEAD")
+    read_only(state).header(header::ALLOW, "GET,HEAD")
+}
+
+/// What is said of writing.
+pub(in crate::http) fn read_only(state: &AppState) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "This bucket is read-only: tables are published by `openshelf ingest`.")
+        .hint(format!("GET {}", state.url("/data?list-type=2&delimiter=/")))
 }

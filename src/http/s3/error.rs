@@ -1,9 +1,10 @@
-//! S3's form of errors: a code that clients branch on, a message with our way forward in it.
+//! S3's form of errors: a code that clients branch on, a message with our way forward in it. And by what a client of S3 is
+//! known where the address does not say it.
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
 
@@ -25,17 +26,19 @@ pub(in crate::http) struct Form {
 }
 
 impl Form {
-    /// The form of a request under `/data`, or of one that is S3's by its signature and means another bucket.
+    /// The form of a request under `/data`, or of one that a client of S3 sent and that means another bucket.
     pub(in crate::http) fn of(request: &Request) -> Option<Self> {
         let path = request.uri().path();
         let ours = path.strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET));
         let ours = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        (ours || is_signed(request)).then(|| Self { path: path.to_owned(), ours })
+        // Other interfaces have forms of their own, whoever asks.
+        let others = path.starts_with("/v1/") || path.starts_with("/iceberg");
+        (ours || !others && is_client(request.uri(), request.headers())).then(|| Self { path: path.to_owned(), ours })
     }
 
     /// Whether this problem is told in it: of another bucket there is only to say that it is none.
     pub(in crate::http) fn tells(&self, problem: &Problem) -> bool {
-        self.ours || problem.kind() == Kind::RouteNotFound
+        self.ours || matches!(problem.kind(), Kind::RouteNotFound | Kind::MethodNotAllowed)
     }
 
     /// Puts a problem into an answer, whose status and headers are the problem's own. `keep_body`: not for HEAD.
@@ -75,17 +78,20 @@ impl Form {
         let mut xml = Xml::new();
         xml.open("Error");
         xml.text("Code", code);
-        let forward = match (code, problem.hint_given()) {
-            ("NoSuchBucket", _) => {
-                format!("There is one bucket, `{BUCKET}`: {}", state.url("/data?list-type=2&delimiter=/"))
+        let forward = problem.hint_given().map(str::to_owned);
+        let forward = forward.unwrap_or_else(|| state.url(&format!("/problems/{}", problem.kind().code())));
+        let message = match code {
+            "NoSuchBucket" => {
+                let asked = self.path.split('/').nth(1).unwrap_or_default();
+                let listing = state.url("/data?list-type=2&delimiter=/");
+                format!(
+                    "There is no bucket `{asked}`: there is one, `{BUCKET}`, with a folder for each dataset. \
+                     What works: s3://{BUCKET}/, or GET {listing}"
+                )
             }
-            (_, Some(hint)) => hint.to_owned(),
-            (_, None) => state.url(&format!("/problems/{}", problem.kind().code())),
+            _ => format!("{} What works: {forward}", problem.detail().replace("`instance`", "`RequestId`")),
         };
-        xml.text(
-            "Message",
-            &format!("{} What works: {forward}", problem.detail().replace("`instance`", "`RequestId`")),
-        );
+        xml.text("Message", &message);
         if self.ours {
             xml.text("BucketName", BUCKET);
             let key = self.path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
@@ -100,16 +106,20 @@ impl Form {
     }
 }
 
+/// What clients that sign nothing when they are anonymous are known by only.
+const PROGRAMS: [&str; 2] = ["aws-sdk-", "rclone/"];
+
 /// Whether a request is that of a client of S3, by its headers or its arguments.
-fn is_signed(request: &Request) -> bool {
-    let headers = request.headers();
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    authorization.is_some_and(|text| text.starts_with("AWS"))
-        || headers.keys().any(|name| name.as_str().starts_with("x-amz-"))
-        || request
-            .uri()
-            .query()
-            .is_some_and(|query| query.contains("X-Amz-Signature=") || query.contains("list-type=2"))
+pub(in crate::http) fn is_client(uri: &Uri, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let marked = |name: &HeaderName| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("amz-sdk-");
+    let asks = |query: &str| {
+        ["X-Amz-Signature=", "AWSAccessKeyId=", "list-type=2", "x-id="].iter().any(|mark| query.contains(mark))
+    };
+    text(header::AUTHORIZATION).starts_with("AWS")
+        || headers.keys().any(marked)
+        || uri.query().is_some_and(asks)
+        || PROGRAMS.iter().any(|program| text(header::USER_AGENT).contains(program))
 }
 
 /// The code and status of a kind of problem.

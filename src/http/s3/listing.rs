@@ -7,16 +7,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{
     BUCKET,
     asked::ListAsked,
+    bucket,
     token::Token,
     walk::{Object, Walk, past},
     xml::Xml,
 };
-use crate::http::{problem::Problem, state::AppState};
+use crate::http::{file, problem::Problem, state::AppState};
 
 /// What `encoding-type=url` leaves as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-/// Who owns everything here.
-const OWNER: &str = "openshelf";
 
 #[derive(Debug, Default)]
 struct Page {
@@ -131,13 +130,10 @@ fn write(asked: &ListAsked, page: &Page) -> Xml {
         xml.open("Contents");
         xml.text("Key", &name(key));
         xml.text("LastModified", &object.modified.to_rfc3339_opts(SecondsFormat::Millis, true));
-        xml.text("ETag", &format!("\"{}\"", object.sha256));
+        xml.text("ETag", &format!("\"{}\"", file::tag(&object.sha256)));
         xml.text("Size", &object.bytes.to_string());
         if asked.fetch_owner {
-            xml.open("Owner");
-            xml.text("ID", OWNER);
-            xml.text("DisplayName", OWNER);
-            xml.close("Owner");
+            bucket::owner(&mut xml);
         }
         xml.text("StorageClass", "STANDARD");
         xml.close("Contents");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, Uri, header},
     response::Response,
 };
 use maud::{Markup, html};
@@ -18,6 +18,7 @@ use crate::{
         gate::{self, Access},
         params::Params,
         problem::Problem,
+        s3,
         state::AppState,
     },
 };
@@ -26,9 +27,14 @@ use crate::{
 #[utoipa::path(get, path = "/", tag = "pages", responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(in crate::http) async fn page(
     State(state): State<AppState>,
+    uri: Uri,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // Clients of S3 ask here for the list of buckets.
+    if s3::is_client(&uri, &headers) {
+        return s3::bucket::all(&state, &params).await;
+    }
     params.only(&[])?;
     let heads = state.listing.heads(&state.store).await?;
     let base = base(&state, &headers);
