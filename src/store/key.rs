@@ -284,9 +284,16 @@ pub(super) fn number_of(path: &Path) -> Option<u64> {
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// Bytes of a name between two slashes at most: what file systems take.
+const LONGEST_NAME: usize = 255;
+
 /// A key written by someone else.
 pub(super) fn parse(key: &str) -> Result<Path, StoreError> {
-    Path::parse(key).map_err(|error| StoreError::Unusable { path: key.to_owned(), why: format!("is no key: {error}") })
+    let unusable = |why: String| StoreError::Unusable { path: key.to_owned(), why };
+    if key.split('/').any(|name| name.len() > LONGEST_NAME) {
+        return Err(unusable(format!("is no key: a name in it is longer than {LONGEST_NAME} bytes")));
+    }
+    Path::parse(key).map_err(|error| unusable(format!("is no key: {error}")))
 }
 
 #[cfg(test)]

@@ -302,6 +302,11 @@ async fn what_is_no_object_is_not_there_and_nothing_is_written() {
         "films/titles/_spark_metadata",
         "films/titles/a/b",
         "nobody/x/y.parquet",
+        &format!("films/titles/{}", "x".repeat(256)),
+        &format!("films/titles/{}", "x".repeat(5000)),
+        "films/titles/%00",
+        "films/titles/..%2f..",
+        "films@0/titles/x",
     ] {
         let head = shelf.send(Method::HEAD, &format!("/data/{key}"), &[]).await;
         assert_eq!(head.status(), 404, "{key}");

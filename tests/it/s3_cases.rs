@@ -5,33 +5,48 @@
 //! `<dataset>/t/` before it. Listings are asked by ListObjects and by ListObjectsV2, as theirs are.
 //!
 //! # What does not apply to a public, read-only bucket, and why
-//! - Writing and what is only seen by writing: PutObject, PostObject, CopyObject, DeleteObject(s), multipart uploads,
-//!   `test_100_continue*`, `test_atomic_*`, `test_object_write_*`, `test_object_set_get_*metadata*` (objects have no
-//!   metadata of users), `test_upload_*`, `test_*_checksum_*` of uploads, `test_ranged_request_empty_object`,
-//!   `test_object_head_zero_bytes`, `test_bucket_list_empty` (no file is empty, and no dataset without a file has keys). Every write is 405 MethodNotAllowed,
-//!   tested in `s3`; theirs ask for 403 (`test_object_anon_put`), which would promise that somebody may.
-//! - Making and deleting buckets, their names and owners: `test_bucket_create_*`, `test_bucket_delete_*`, `test_buckets_*`,
-//!   `test_list_buckets_*`: there is one bucket, and no account that owns some.
-//! - Who may: ACLs, policies, ownership, public access blocks, `test_access_bucket_*`, `test_*_anonymous_fail`,
-//!   `test_expected_bucket_owner`, IAM, STS, accounts: everything that is served is public. What a license closes is 403,
-//!   tested in `s3`.
-//! - Signatures: `test_headers.py`, `test_object_raw_authenticated_*`, `test_object_raw_get_x_amz_expires_*`,
-//!   `test_list_buckets_*_auth`, `test_cors_presigned_*`: a signature is not checked, so a bad or expired one passes.
-//! - `test_object_raw_response_headers`: `response-*` arguments count only when they are signed for; here nobody's are.
-//! - Versions, object lock, life cycle, logging, encryption (SSE-C, KMS), tagging, torrents, restore, storage classes,
-//!   notifications, S3 Select, website: not built, 501 NotImplemented where a request names one, tested in `s3`.
-//! - Ceph's own: `test_account_usage`, `test_head_bucket_usage`, `test_bucket_head_extended`, `*_unordered`.
-//! - `test_object_read_unreadable` wants a sentence of theirs word for word; `test_bucket_list_return_data_versioning` and
-//!   the owner's half of `test_bucket_list_return_data` read ACLs; `test_set_cors` and what follows from it: CORS is open
-//!   and not to be set, tested in `api_http`.
+//! Every test of `test_s3.py` that is not named below is here (`*` stands for anything).
+//! - Writing, and what is only seen of an object by having written it so (no object here has metadata of a user, a content
+//!   encoding, an expiry or a cache control of its own): `test_object_write_*`, `test_object_set_get_*`,
+//!   `test_object_metadata_replaced_on_put`, `test_object_content_encoding_aws_chunked`, `test_object_put_*`,
+//!   `test_object_presigned_put_*`, `test_object_raw_put_*`, `test_object_anon_put*`, `test_put_object_*`,
+//!   `test_put_current_object_*`, `test_post_object_*`, `test_object_copy_*`, `test_copy_*`, `test_upload_*`,
+//!   `test_atomic_*`, `test_100_continue*`, `test_object_delete_key_bucket_gone`, `test_multi_object*delete*`,
+//!   `test_delete_*`, `test_object_checksum_*` but for its reading half. Every write is 405 MethodNotAllowed, tested in
+//!   `s3`; theirs ask for 403, which would promise that somebody may.
+//! - Parts: no object was put together from parts, so part 1 is all of it and there are no more
+//!   (`test_non_multipart_get_part`): `test_multipart_*`, `test_abort_multipart_*`, `test_list_multipart_*`,
+//!   `test_get_*multipart*_object_attributes`.
+//! - Empty objects (`test_object_head_zero_bytes`, `test_ranged_request_empty_object`): no file of Parquet is empty.
+//! - Making and deleting buckets, their names and owners: `test_bucket_create_*` but for `…_special_key_names`,
+//!   `test_bucket_delete_*`, `test_bucket_recreate_*`, `test_bucket_list_long_name`, `test_buckets_*`,
+//!   `test_list_buckets_*`, `test_create_bucket_*`, `test_put_bucket_ownership_*`, `test_expected_bucket_owner`: there is one
+//!   bucket, tested in `s3`, and no account that owns it.
+//! - Who may: `test_*acl*`, `test_access_bucket_*`, `test_*_anonymous_fail`, `test_*policy*`, `test_*public_block*`,
+//!   `test_block_public_*`, `test_ignore_public_acls`; IAM, STS and accounts in files of their own: everything that is
+//!   served is public. What a license closes is 403, tested in `s3`.
+//! - Signatures: a signature is not checked, so a bad or expired one passes: all of `test_headers.py`,
+//!   `test_object_raw_get_x_amz_expires_*`, `test_list_buckets_*_auth`, `test_cors_presigned_*`.
+//! - `test_object_raw_response_headers`: `response-*` arguments count only when they are signed for, and nobody's signature is
+//!   known here: everyone could have any text of ours shown as a page of this address.
+//! - What a request names and is 501 NotImplemented, tested in `s3`: versions (`test_version*`, `test_get_versioned_*`),
+//!   object lock (`test_object_lock_*`), life cycles (`test_lifecycle*`, `test_restore_*`, `test_read_through`), logging
+//!   (`test_*bucket_logging*`), tags (`test_*tagging*`, `test_*_tags*`, `test_put_excess_*`,
+//!   `test_put_max_*`), torrents (`test_get_object_torrent`), notifications, S3 Select and
+//!   websites in files of their own.
+//! - Encryption (`test_encrypt*`, `test_*sse_*`, `test_put_obj_enc_*`, `test_*_bucket_encryption_*`, `test_*_enc`): nothing is
+//!   secret here.
+//! - Ceph's own: `test_account_usage`, `test_head_bucket_usage`, `test_bucket_head_extended`, `test_*_unordered`.
+//! - `test_object_read_unreadable` wants a sentence of theirs word for word; `test_bucket_list_return_data_versioning` and the
+//!   owner's half of `test_bucket_list_return_data` read ACLs and versions; `test_set_cors` and `test_cors_*`: CORS is open and
+//!   not to be set, tested in `api_http`.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use openshelf::{
     catalog::{DataFile, DatasetId, Manifest},
     store::{Area, Store},
 };
 use reqwest::Method;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 use crate::shelf::{TestShelf, TestSnapshot, TestTable, elements, films, header, s3_error};
@@ -328,7 +343,7 @@ async fn prefixes() {
     }
 }
 
-/// test_bucket_list_delimiter_prefix, test_bucket_listv2_delimiter_prefix, and the same with underscores.
+/// test_bucket_list_delimiter_prefix, …v2…, test_bucket_list_delimiter_prefix_underscore, …v2….
 #[tokio::test]
 async fn pages_of_keys_and_prefixes() {
     let shelf = TestShelf::builder().serve().await;
@@ -439,6 +454,13 @@ async fn markers_and_numbers_of_keys() {
         let text = bucket.raw(&format!("{}{more}", bucket.query(true, &Ask::default()))).await;
         assert_eq!(elements(&text, "Owner").len(), owners, "{more}");
     }
+    // test_bucket_list_empty
+    let empty = Bucket { shelf: &shelf, base: with(&shelf, number, []).await };
+    empty.tells("test_bucket_list_empty", Ask::default(), told(false, &[], &[])).await;
+    // test_bucket_create_special_key_names
+    let names = [" ", "\"", "$", "%", "&", "'", "<", ">", "_", "_ ", "_ _", "__"];
+    let special = Bucket { shelf: &shelf, base: with(&shelf, number, names).await };
+    special.tells("test_bucket_create_special_key_names", Ask::default(), told(false, &names, &[])).await;
     // test_bucket_list_distinct: what one has is not in the other.
     assert!(!bucket.raw(&bucket.query(true, &Ask::default())).await.contains("case-1/"));
 }
@@ -489,7 +511,8 @@ async fn objects() {
     // test_ranged_request_invalid_range
     let outside = format!("bytes={}-{}", size + 40, size + 50);
     assert_eq!(s3_error(shelf.get_with(&key, &[("range", &outside)]).await).await.1, "InvalidRange");
-    // test_object_read_not_exist, test_object_raw_get_object_gone, test_object_requestid_matches_header_on_error
+    // test_object_read_not_exist, test_object_raw_get_object_gone, test_object_raw_authenticated_object_gone,
+    // test_object_requestid_matches_header_on_error
     let (status, code, _) = s3_error(shelf.get("/data/films/titles/bar").await).await;
     assert_eq!((status, code.as_str()), (404, "NoSuchKey"));
     // test_non_multipart_get_part
@@ -536,7 +559,8 @@ async fn objects() {
     assert_eq!(elements(&object, "Size"), [size.to_string()]);
     let said = chrono::DateTime::parse_from_rfc3339(&elements(&object, "LastModified")[0]).unwrap();
     assert_eq!(said, chrono::DateTime::parse_from_rfc2822(&modified).unwrap());
-    // test_bucket_head, test_bucket_head_notexist, test_bucket_notexist, test_bucketv2_notexist, test_object_raw_get_bucket_gone
+    // test_bucket_head, test_bucket_head_notexist, test_bucket_notexist, test_bucketv2_notexist, test_object_raw_get_bucket_gone,
+    // test_object_raw_authenticated_bucket_gone
     assert_eq!(shelf.send(Method::HEAD, "/data", &[]).await.status(), 200);
     let signed = [("authorization", "AWS4-HMAC-SHA256 Credential=x")];
     assert_eq!(shelf.send(Method::HEAD, "/none", &signed).await.status(), 404);

@@ -1,7 +1,7 @@
 //! `/data/{dataset}/{table}/{file}`: published files as plain URLs, with everything range readers need.
 //!
-//! Unknown arguments and headers are ignored, as these clients expect. Files never change, so their sha256 is their
-//! entity tag ([`mod@file`]); those of older snapshots stay readable.
+//! Unknown arguments and headers are ignored, as these clients expect. Files never change, so their sha256 makes
+//! their entity tag ([`mod@file`]); those of older snapshots stay readable.
 
 use std::{collections::HashSet, sync::Arc};
 
