@@ -83,12 +83,12 @@ fn base_of(store: &Store) -> Result<String, CommandError> {
     if address.contains("://") {
         return Ok(address.to_owned());
     }
-    let folder = std::fs::canonicalize(address).ok();
-    let url = folder.and_then(|folder| url::Url::from_directory_path(folder).ok());
-    let url = url.ok_or_else(|| {
+    let folder = std::fs::canonicalize(address).ok().and_then(|folder| folder.into_os_string().into_string().ok());
+    let folder = folder.ok_or_else(|| {
         CommandError::usage(format!("nobody reads {address} from outside; name the address with --base"))
     })?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    // As it stands: no reader takes `%20` for a space.
+    Ok(format!("file://{}", folder.trim_end_matches('/')))
 }
 
 /// One table on its way.

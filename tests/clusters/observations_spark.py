@@ -1,5 +1,10 @@
-"""Spark, as a cluster of two workers, opens the table over s3a and over Iceberg as its own. Usage: observations_spark.py URL JARS"""
+"""Spark, as a cluster of two workers, opens the table over s3a and over Iceberg as its own, then what was exported, without a server:
+from a folder and from a bucket.
 
+Usage: observations_spark.py URL JARS STORE BUCKET, where STORE is a store's folder, and BUCKET says where another export is and what
+is true of it: {"endpoint", "key", "secret", "bucket", "folder", "truth": [[snapshot, rows, sum of `version`], …]}."""
+
+import json
 import pathlib
 import sys
 
@@ -10,7 +15,7 @@ import observations  # noqa: E402
 from density_spark import session  # noqa: E402
 from pyspark.sql import functions as f  # noqa: E402
 
-BASE, JARS = sys.argv[1:]
+BASE, JARS, STORE, BUCKET = *sys.argv[1:4], json.loads(sys.argv[4])
 TRUTH = {version: observations.truth(version) for version in (1, observations.NEWEST)}
 
 
@@ -28,6 +33,14 @@ def check(table, version):
 
 
 spark = session(BASE, Options)
+# The bucket has an address and keys of its own; Iceberg looks only once.
+for name, value in {
+    "endpoint": BUCKET["endpoint"],
+    "access.key": BUCKET["key"],
+    "secret.key": BUCKET["secret"],
+    "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+}.items():
+    spark.conf.set(f"fs.s3a.bucket.{BUCKET['bucket']}.{name}", value)
 # The table as it is, and as it was a snapshot before.
 for dataset, version in ((observations.DATASET, observations.NEWEST), (f"{observations.DATASET}@1", 1)):
     check(spark.read.parquet(f"s3a://data/{dataset}/{observations.TABLE}/"), version)
@@ -44,6 +57,22 @@ name = f"shelf.{observations.DATASET}.{observations.TABLE}"
 check(spark.table(name), observations.NEWEST)
 check(spark.sql(f"select * from {name} version as of 1"), 1)
 assert [row.snapshot_id for row in spark.table(f"{name}.snapshots").collect()] == [1, 2]
+
+# Exported into the store: by the table's folder, and as a catalog of such folders.
+folder = f"file:{STORE}/{observations.DATASET}/iceberg/{observations.TABLE}"
+check(spark.read.format("iceberg").load(folder), observations.NEWEST)
+check(spark.read.format("iceberg").option("snapshot-id", 1).load(folder), 1)
+for name, value in {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "hadoop", ".warehouse": f"file:{STORE}"}.items():
+    spark.conf.set(f"spark.sql.catalog.folders{name}", value)
+assert [row.tableName for row in spark.sql(f"show tables in folders.{observations.DATASET}.iceberg").collect()] == [observations.TABLE]
+check(spark.table(f"folders.{observations.DATASET}.iceberg.{observations.TABLE}"), observations.NEWEST)
+
+# The same in a bucket.
+for snapshot, rows, total in BUCKET["truth"]:
+    table = spark.read.format("iceberg").option("snapshot-id", snapshot).load(BUCKET["folder"])
+    found = table.agg(f.count("*"), f.sum("version")).first()
+    assert tuple(found) == (rows, total), (snapshot, found)
+assert spark.read.format("iceberg").load(BUCKET["folder"]).count() == BUCKET["truth"][-1][1]
 
 executors = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1
 assert executors == 2, executors

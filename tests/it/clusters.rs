@@ -15,6 +15,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::{
+    bucket::exports::Exported,
     origin::Origin,
     shop::{Shop, ours},
 };
@@ -158,7 +159,8 @@ fn song_density_is_the_same_from_upstreams_text_by_spark_and_by_dask() {
 #[test]
 fn a_million_and_a_half_rows_are_counted_filtered_and_grouped_as_they_are() {
     let Some(clusters) = installed() else { return };
-    let (origin, shop) = (Origin::start(), Shop::new());
+    // Nobody takes `%20` for the space.
+    let (origin, shop) = (Origin::start(), Shop::new().env("OPENSHELF_STORE", Some("a store")));
     let (dask, spark) = (clusters.join("dask/bin/python"), clusters.join("spark/bin/python"));
     let made = shop.path("made");
     for version in ["1", "2"] {
@@ -171,11 +173,20 @@ fn a_million_and_a_half_rows_are_counted_filtered_and_grouped_as_they_are() {
         shop.define_whole("observations", &definition);
         shop.ingest("observations").published();
     }
+    let local = shop.run(&["export-iceberg", "observations"]);
+    assert_eq!(local.code, Some(0), "{local}");
+    let local = shop.path("a store").canonicalize().unwrap();
+    let bucket = Exported::in_bucket("for-spark", "s3a").expect("scripts/tools installs an S3 server");
     let server = shop.serve();
     let jars = clusters.join("jars");
+    let exported = [local.to_str().unwrap(), &bucket.about.to_string()];
     for said in [
         run(&dask, "tests/clusters/observations_dask.py", &[&server.url]),
-        run(&spark, "tests/clusters/observations_spark.py", &[&server.url, jars.to_str().unwrap()]),
+        run(
+            &spark,
+            "tests/clusters/observations_spark.py",
+            &[&[server.url.as_str(), jars.to_str().unwrap()], exported.as_slice()].concat(),
+        ),
     ] {
         assert!(said.contains("agrees with the truth on 1,600,000 rows"), "{said}");
     }

@@ -10,6 +10,9 @@ use crate::{
     shop::{Server, Shop, ours},
 };
 
+/// A folder whose address must stand in metadata as it is: no reader takes `%20` for a space.
+const STORE: &str = "a store";
+
 /// Rows `from..to` of a part; `version` is in each of them.
 fn part(number: u32, version: u32, more: bool) -> String {
     let head = if more { "id,part,added,score,at,words\n" } else { "id,part,name,score,at,words\n" };
@@ -119,11 +122,11 @@ fn field_ids_stay_with_columns_and_are_never_used_again() {
 
 #[test]
 fn exported_metadata_is_written_once_and_grows_with_the_history() {
-    let (origin, shop) = (Origin::start(), Shop::new());
+    let (origin, shop) = (Origin::start(), Shop::new().env("OPENSHELF_STORE", Some(STORE)));
     evolve(&origin, &shop);
     let first = shop.run(&["export-iceberg", "evolving"]);
     assert_eq!(first.code, Some(0), "{first}");
-    let folder = shop.path("store/evolving/iceberg/t/metadata");
+    let folder = shop.path(&format!("{STORE}/evolving/iceberg/t/metadata"));
     let listed = || {
         let names = std::fs::read_dir(&folder).unwrap();
         let read = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -136,7 +139,7 @@ fn exported_metadata_is_written_once_and_grows_with_the_history() {
     assert_eq!(before["version-hint.text"], b"5");
     assert!(first.stdout.contains(&format!("{} objects written", before.len())), "{first}");
     let metadata: Value = serde_json::from_slice(&before["v5.metadata.json"]).unwrap();
-    let address = format!("file://{}", shop.path("store").canonicalize().unwrap().display());
+    let address = format!("file://{}", shop.path(STORE).canonicalize().unwrap().display());
     assert_eq!(metadata["location"], json!(format!("{address}/evolving/iceberg/t")));
     for snapshot in metadata["snapshots"].as_array().unwrap() {
         let list = snapshot["manifest-list"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
@@ -178,7 +181,7 @@ fn readers_of_iceberg_agree_with_the_api() {
              OPENSHELF_TEST_FAST=1 leaves this test out"
         );
     };
-    let (origin, shop) = (Origin::start(), Shop::new());
+    let (origin, shop) = (Origin::start(), Shop::new().env("OPENSHELF_STORE", Some(STORE)));
     evolve(&origin, &shop);
     let samples =
         shop.command(&["ingest", "--all", "--sample", "--json"]).env("OPENSHELF_DATASETS", ours()).output().unwrap();
@@ -190,7 +193,7 @@ fn readers_of_iceberg_agree_with_the_api() {
     let output = Command::new(&python)
         .arg(script)
         .arg(&server.url)
-        .arg(shop.path("store"))
+        .arg(shop.path(STORE))
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("no_proxy", "127.0.0.1,localhost")
         .env("HOME", shop.path(""))

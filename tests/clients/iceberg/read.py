@@ -159,6 +159,11 @@ def read_exported(identifier, folder):
     same("pyiceberg, exported", table.scan().to_arrow(), expected)
     relation = connection.sql(f"select * from iceberg_scan('{at}/v{newest}.metadata.json')")
     same("duckdb, exported", relation.to_arrow_table(), expected)
+    # By the table's folder.
+    relation = connection.sql(f"select * from iceberg_scan('{folder}/{dataset}/iceberg/{name}')")
+    same("duckdb, exported folder", relation.to_arrow_table(), expected)
+    again = StaticTable.from_metadata(f"file://{folder}/{dataset}/iceberg/{name}")
+    same("pyiceberg, exported folder", again.scan().to_arrow(), expected)
     same("polars, exported", polars.scan_iceberg(table).collect().to_arrow(), expected)
     old = truth(dataset, name, "&snapshot=1")
     same("pyiceberg, exported, snapshot 1", table.scan(snapshot_id=1).to_arrow(), old)

@@ -1,5 +1,6 @@
 //! The same service on S3: processes that share nothing but a bucket, over a network where requests get lost.
 
+pub(crate) mod exports;
 mod proxy;
 mod seaweed;
 
@@ -27,7 +28,7 @@ use crate::{
 struct Cloud {
     store: String,
     proxy: Proxy,
-    _seaweed: Arc<Seaweed>,
+    seaweed: Arc<Seaweed>,
 }
 
 impl Cloud {
@@ -39,7 +40,7 @@ impl Cloud {
         };
         seaweed.bucket(bucket);
         let proxy = Proxy::before(&seaweed.address);
-        Some(Self { store: format!("s3://{bucket}/a/shelf"), proxy, _seaweed: seaweed })
+        Some(Self { store: format!("s3://{bucket}/a/shelf"), proxy, seaweed })
     }
 
     /// A machine of its own: no file in common with the others.

@@ -1,0 +1,75 @@
+//! Tables whose Iceberg metadata lies in the bucket are read from there, by readers that know no server of ours.
+
+use std::{path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use super::{Cloud, ROWS, define, put, seaweed};
+use crate::origin::Origin;
+
+/// Three snapshots of `f.t`, and what is true of each: its number, its rows, the sum of `version`.
+fn published(cloud: &Cloud) -> Value {
+    let (origin, shop) = (Origin::start(), cloud.shop());
+    define(&shop, &origin);
+    let publish = |version: u64| {
+        put(&origin, version);
+        shop.ingest("f").published();
+        json!([version, 2 * ROWS, version * ROWS])
+    };
+    (1..=3).map(publish).collect()
+}
+
+/// Writes the metadata of `f` into the bucket; `base` spells the store's address. The table's folder.
+fn export(cloud: &Cloud, base: &str) -> String {
+    let given: &[&str] = if base == cloud.store { &[] } else { &["--base", base] };
+    let exported = cloud.shop().run(&[&["export-iceberg", "f"], given].concat());
+    assert_eq!(exported.code, Some(0), "{exported}");
+    let folder = format!("{base}/f/iceberg/t");
+    assert!(exported.stdout.contains(&folder), "{exported}");
+    folder
+}
+
+/// What a reader needs to know of an exported table in a bucket of its own, for the script of a reader.
+pub(crate) struct Exported {
+    pub(crate) about: Value,
+    _cloud: Cloud,
+}
+
+impl Exported {
+    /// `None` where tests that need tools are left out.
+    pub(crate) fn in_bucket(bucket: &str, scheme: &str) -> Option<Self> {
+        let cloud = Cloud::new(bucket)?;
+        let truth = published(&cloud);
+        let folder = export(&cloud, &cloud.store.replace("s3://", &format!("{scheme}://")));
+        let mut about = access(&cloud);
+        about["bucket"] = bucket.into();
+        about["folder"] = folder.into();
+        about["truth"] = truth;
+        Some(Self { about, _cloud: cloud })
+    }
+}
+
+fn access(cloud: &Cloud) -> Value {
+    json!({"endpoint": format!("http://{}", cloud.seaweed.address), "key": seaweed::KEY, "secret": seaweed::SECRET})
+}
+
+#[test]
+fn what_was_exported_is_read_from_the_bucket_alone() {
+    let Some(cloud) = Cloud::new("exports") else { return };
+    let python = std::env::var_os("OPENSHELF_TEST_ICEBERG_PYTHON")
+        .expect("OPENSHELF_TEST_ICEBERG_PYTHON is not set: run `scripts/tools iceberg` first (scripts/test does both)");
+    let truth = published(&cloud);
+    // The store's own address, and another way to spell it, which replaces what was there.
+    for base in [cloud.store.clone(), cloud.store.replace("s3://", "s3a://")] {
+        let folder = export(&cloud, &base);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/iceberg/exported.py");
+        let mut command = Command::new(&python);
+        command.arg(script).args([&access(&cloud).to_string(), &folder, &truth.to_string()]);
+        command.env("NO_PROXY", "127.0.0.1,localhost").env("no_proxy", "127.0.0.1,localhost");
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("DAFT_ANALYTICS_ENABLED", "0");
+        let output = command.env("HOME", cloud.shop().path("")).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("4 readers agree on 3 snapshots"), "{text}");
+    }
+}
