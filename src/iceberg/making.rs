@@ -7,6 +7,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+
 use super::{
     IcebergError, ObjectName, history, list,
     manifest::{self, Manifest, Status, Summary},
@@ -18,6 +20,9 @@ use crate::{
     catalog::{DataFile, SegmentRef},
     store::{Area, Store, StoreError},
 };
+
+/// Manifests of a list made side by side: a segment each, about a megabyte.
+const AT_ONCE: usize = 8;
 
 /// The objects of one table.
 #[derive(Debug)]
@@ -147,20 +152,20 @@ impl Making<'_> {
         let snapshot = version.snapshot();
         let old: &[SegmentRef] = before.map_or(&[], |before| before.table.segments.as_slice());
         let (there, gone) = (hashes(old), hashes(&version.table.segments));
-        let mut manifests = Vec::new();
-        for segment in &version.table.segments {
-            let name = if first || there.contains(segment.hash.as_str()) {
-                let newest = self.newest(version.area, &segment.hash).await?;
-                ObjectName::Kept { newest, segment: segment.hash.clone() }
-            } else {
-                ObjectName::Added { snapshot, segment: segment.hash.clone() }
-            };
-            manifests.push(self.summary(name).await?);
-        }
-        for segment in old.iter().filter(|segment| !gone.contains(segment.hash.as_str())) {
-            let name = ObjectName::Removed { snapshot, segment: segment.hash.clone() };
-            let (name, summary) = self.summary(name).await?;
-            // The segment was only cut anew: all its files are still there.
+        let live = version.table.segments.iter().map(|segment| {
+            let known = first || there.contains(segment.hash.as_str());
+            self.live(version, segment, known).boxed()
+        });
+        let removed = old
+            .iter()
+            .filter(|segment| !gone.contains(segment.hash.as_str()))
+            .map(|segment| self.summary(ObjectName::Removed { snapshot, segment: segment.hash.clone() }).boxed());
+        // Futures in a list, and not in a stream that makes them: the compiler does not see that those could be sent.
+        let (live, removed): (Vec<_>, Vec<_>) = (live.collect(), removed.collect());
+        let mut manifests: Vec<_> = stream::iter(live).buffered(AT_ONCE).try_collect().await?;
+        // A segment that was only cut anew has lost none of its files.
+        let mut removed = stream::iter(removed).buffered(AT_ONCE);
+        while let Some((name, summary)) = removed.try_next().await? {
             if summary.count() > 0 {
                 manifests.push((name, summary));
             }
@@ -168,12 +173,32 @@ impl Making<'_> {
         Ok(manifests)
     }
 
+    /// The manifest of a segment of a snapshot; `known` if all its files are EXISTING.
+    async fn live(
+        &self,
+        version: &Version,
+        segment: &SegmentRef,
+        known: bool,
+    ) -> Result<(ObjectName, Summary), IcebergError> {
+        let segment = segment.hash.clone();
+        let name = match known {
+            true => ObjectName::Kept { newest: self.newest(version.area, &segment).await?, segment },
+            false => ObjectName::Added { snapshot: version.snapshot(), segment },
+        };
+        self.summary(name).await
+    }
+
     async fn summary(&self, name: ObjectName) -> Result<(ObjectName, Summary), IcebergError> {
         if let Some(summary) = self.renderings.summaries.get(&self.address(&name)) {
             return Ok((name, summary));
         }
-        let summary = Box::pin(self.object(&name)).await?.summary;
+        let summary = self.boxed(&name).await?.summary;
         Ok((name, summary))
+    }
+
+    /// An object in the making of another.
+    fn boxed<'b>(&'b self, name: &'b ObjectName) -> BoxFuture<'b, Result<Arc<Object>, IcebergError>> {
+        self.object(name).boxed()
     }
 
     async fn segment(&self, area: Area, hash: &str) -> Result<Arc<Vec<DataFile>>, IcebergError> {
