@@ -13,7 +13,7 @@ use tower_http::{
     CompressionLevel,
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, DefaultPredicate, Predicate, predicate::NotForContentType},
-    cors::{Any, CorsLayer},
+    cors::{AllowHeaders, Any, CorsLayer},
 };
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -160,6 +160,10 @@ fn cors() -> CorsLayer {
         "ratelimit",
         "ratelimit-policy",
         "repr-digest",
+        "x-amz-request-id",
+        "x-amz-bucket-region",
+        "x-amz-checksum-sha256",
+        "x-amz-checksum-type",
     ];
     let exposed = [
         header::ETAG,
@@ -176,15 +180,8 @@ fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::OPTIONS])
-        .allow_headers([
-            header::RANGE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::IF_RANGE,
-            header::AUTHORIZATION,
-            header::ACCEPT,
-            header::CONTENT_TYPE,
-        ])
+        // Those of S3's clients have no end of names, and none of them opens what is not open.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(ours.map(HeaderName::from_static).into_iter().chain(exposed).collect::<Vec<_>>())
         // Any origin gets the same answer, so caches need not tell origins apart.
         .vary(Vec::<HeaderName>::new())

@@ -57,7 +57,7 @@ pub use manifests::MANIFEST_FORMAT;
 pub use reads::ObjectInfo;
 pub use segments::Record;
 
-use crate::catalog::{DatasetId, Manifest};
+use crate::catalog::{Boundary, DatasetId, Manifest};
 
 /// Bytes of manifest JSON kept decoded.
 const MANIFEST_CACHE: u64 = 64 << 20;
@@ -79,6 +79,8 @@ struct Inner {
     uploads: Option<uploads::Uploads>,
     /// The last number seen of each dataset that has one: a lower bound, since manifests are never deleted.
     heads: Mutex<HashMap<DatasetId, u64>>,
+    /// The last boundary seen of each dataset that has one, and its number: records of that log are never changed.
+    boundaries: Mutex<HashMap<DatasetId, (u64, Boundary)>>,
     manifests: BoundedCache<(DatasetId, u64), Manifest>,
     /// Lists of any kind of record, so that one bound holds for all.
     segments: BoundedCache<String, dyn Any + Send + Sync>,
@@ -123,6 +125,7 @@ impl Store {
             disk,
             uploads,
             heads: Mutex::default(),
+            boundaries: Mutex::default(),
             manifests: cache(MANIFEST_CACHE),
             segments: cache(SEGMENT_CACHE),
             streams: Default::default(),

@@ -163,13 +163,16 @@ async fn every_answer_has_an_id_and_open_doors_for_pages() {
             &[
                 ("origin", "https://example.org"),
                 ("access-control-request-method", "GET"),
-                ("access-control-request-headers", "range, if-match, if-none-match, authorization"),
+                (
+                    "access-control-request-headers",
+                    "range, if-match, if-none-match, authorization, x-amz-date, amz-sdk-request",
+                ),
             ],
         )
         .await;
     assert_eq!(preflight.status(), 200);
     let allowed = header(&preflight, "access-control-allow-headers").unwrap().to_lowercase();
-    for name in ["range", "if-match", "if-none-match", "authorization"] {
+    for name in ["range", "if-match", "if-none-match", "authorization", "x-amz-date", "amz-sdk-request"] {
         assert!(allowed.contains(name), "{allowed}");
     }
     let response = shelf.get(&format!("{ROWS}?limit=5")).await;

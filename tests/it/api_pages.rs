@@ -11,7 +11,17 @@ async fn the_start_page_lists_datasets_with_lines_to_copy() {
     assert_eq!(header(&response, "content-type").as_deref(), Some("text/html; charset=utf-8"));
     assert!(header(&response, "content-security-policy").unwrap().contains("default-src 'none'"));
     let page = response.text().await.unwrap();
-    for part in ["The films dataset", "CC0-1.0", "2026-11-21", "curl -s", "read_csv", "scan_parquet", "read_parquet"] {
+    for part in [
+        "The films dataset",
+        "CC0-1.0",
+        "2026-11-21",
+        "curl -s",
+        "read_csv",
+        "scan_parquet",
+        "read_parquet",
+        "aws s3 sync",
+        "load_catalog",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("<script"));
@@ -74,6 +84,18 @@ async fn the_docs_name_every_parameter_function_and_problem() {
     ] {
         assert!(page.contains(&format!("<code>{part}</code>")), "{part}");
     }
+    // Commands name this server and a table that it has.
+    for part in [
+        "/v1/datasets/films/tables/titles/files",
+        "s3://data/films/titles/",
+        "data/films/titles&quot;",
+        "load_table('films.titles')",
+        "shelf.films.titles;",
+        "/iceberg', AUTHORIZATION_TYPE 'none'",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(page.matches(&format!("http://{}", shelf.address)).count() >= 5 && page.contains("retention"), "{page}");
 }
 
 #[tokio::test]

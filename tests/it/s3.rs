@@ -314,6 +314,13 @@ async fn what_is_no_object_is_not_there_and_nothing_is_written() {
         let (status, code, _) = s3_error(shelf.get(&format!("/data/{key}")).await).await;
         assert_eq!((status, code.as_str()), (404, "NoSuchKey"), "{key}");
     }
+    // Who asks for a folder is shown what is in it.
+    for (key, held) in [("films", 2), ("films/", 2), ("films/titles", 3), ("films/titles/", 3), ("films@1/titles", 4)] {
+        let (_, _, message) = s3_error(shelf.get(&format!("/data/{key}")).await).await;
+        let listing = message.rsplit("What works: ").next().unwrap().replace("&amp;", "&");
+        let page = text(&shelf, &listing).await;
+        assert_eq!(elements(&page, "Key").len() + prefixes(&page).len(), held, "{message}");
+    }
     for method in [Method::PUT, Method::POST, Method::DELETE] {
         for path in [
             "/data",

@@ -1,7 +1,8 @@
 """Runs every snippet of docs/reading.md and README.md as it stands there, against a running server.
 
 Usage: run.py URL [name …]. Each snippet of docs/reading.md has a name, and its last line must be the number of cities that the API
-counts; those of README.md must run. Environments: .venv-engines, .venv-iceberg, and .venv-clusters for Dask and Spark.
+counts; those of README.md must run. Environments: .venv-engines, .venv-iceberg, .venv-s3 for programs that copy buckets, and
+.venv-clusters for Dask and Spark.
 """
 
 import json
@@ -20,7 +21,7 @@ URL, WANTED = sys.argv[1].rstrip("/"), sys.argv[2:]
 # What the documents say instead of the server's address.
 WRITTEN = "127.0.0.1:8080"
 LANGUAGES = {"python", "sh", "r"}
-ENGINES, ICEBERG, CLUSTERS = (ROOT / f".venv-{name}" for name in ("engines", "iceberg", "clusters"))
+ENGINES, ICEBERG, S3, CLUSTERS = (ROOT / f".venv-{name}" for name in ("engines", "iceberg", "s3", "clusters"))
 
 
 def snippets(path):
@@ -49,7 +50,7 @@ def surroundings(home):
     jars = ",".join(str(jar) for jar in sorted((CLUSTERS / "jars").glob("*.jar")))
     return {
         # What a laptop has installed; nothing of this machine's settings.
-        "PATH": f"{ENGINES}/bin:{os.environ['PATH']}",
+        "PATH": f"{ENGINES}/bin:{S3}/bin:{os.environ['PATH']}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "NO_PROXY": "127.0.0.1,localhost",

@@ -117,9 +117,15 @@ pub(super) fn owner(xml: &mut Xml) {
 
 /// What is said of a key that is none, and of writing to one.
 pub(in crate::http) fn nothing(state: &AppState, method: &Method, key: &str) -> Problem {
-    let listing = state.url("/data?list-type=2&delimiter=/");
     if matches!(*method, Method::GET | Method::HEAD) {
-        let detail = format!("There is no object `{key}`: objects are `<dataset>/<table>/<file>.parquet`.");
+        let detail =
+            format!("There is no object `{key}`: objects are `<dataset>/<table>/<file>.parquet`, folders are listed.");
+        let folder = match key.trim_end_matches('/') {
+            "" => String::new(),
+            name if name.split('/').count() < 3 => format!("&prefix={name}/"),
+            _ => String::new(),
+        };
+        let listing = state.url(&format!("/data?list-type=2&delimiter=/{folder}"));
         return Problem::new(Kind::FileNotFound, detail).hint(listing);
     }
     read_only(state).header(header::ALLOW, "GET,HEAD")

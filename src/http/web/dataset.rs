@@ -123,7 +123,7 @@ fn table_part(state: &AppState, id: &str, shown: &Shown<'_>, base: &str) -> Mark
             }
             @if shown.open {
                 details {
-                    summary { "Read it with curl, pandas, polars or DuckDB" }
+                    summary { "Read it with curl, pandas, polars, DuckDB, S3 or Iceberg" }
                     (snippets::shown(&snippets::lines(base, id, &table.name, &shown.files)))
                 }
             }

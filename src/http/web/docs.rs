@@ -3,7 +3,7 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 
-use super::{layout, size};
+use super::{layout, readers, size};
 use crate::{
     http::{
         answer,
@@ -93,12 +93,14 @@ pub(in crate::http) async fn page(
     params.only(&[])?;
     let scan = state.settings.scan;
     let extracts = &state.settings.extracts;
+    let files = readers::section(&state, &headers).await?;
     let body = html! {
         h1 { "How to read from the shelf" }
         p .lead {
             "Start at " a href=(state.url("/v1/datasets")) { code { "/v1/datasets" } }
             "; every address is in " a href=(state.url("/openapi.json")) { code { "/openapi.json" } }
-            ". A dataset's tables are read as rows (slices in five formats) or as files (whole Parquet)."
+            ". A dataset's tables are read as rows (slices in five formats) or whole: as "
+            a href="#files" { "files, objects of S3 or an Iceberg catalog" } "."
         }
         h2 id="rows" { "Rows" }
         p {
@@ -174,28 +176,7 @@ pub(in crate::http) async fn page(
             (extracts.keep.as_secs() / 86_400) " days and their record for good; the same request makes them again, under \
              the same id."
         }
-        h2 id="files" { "Files" }
-        p {
-            code { "GET /v1/datasets/{dataset}/tables/{table}/files" }
-            " lists the whole table in one call, with size, rows, sha256 and bounds of every file; "
-            code { "?since=n" } " adds what changed after snapshot n."
-        }
-        p {
-            code { "/data/{dataset}/{table}/{file}" }
-            " serves them with ranges, conditions and HEAD, so that pandas, polars, DuckDB and Spark read only what they need."
-        }
-        p {
-            "The same files are the public S3 bucket " code { "data" } " with this address as its endpoint, path-style: "
-            code { "s3://data/{dataset}/{table}/" } " is the current snapshot, " code { "s3://data/{dataset}@{n}/{table}/" }
-            " snapshot n. It is listed and read anonymously or with any signature (region " code { "us-east-1" }
-            "); nothing is written. Errors under " code { "/data" } " are S3's XML."
-        }
-        p {
-            "The same tables are an Apache Iceberg catalog at " code { "/iceberg" } " (REST, read-only, no credentials, any warehouse): "
-            "a namespace per dataset (" code { "_" } " may stand for " code { "-" } "), an Iceberg snapshot per snapshot, with its number. "
-            "What its metadata leads to lies beside the files, at " code { "/data/{dataset}/{table}/metadata/…" }
-            ", and is the same bytes each time."
-        }
+        (files)
         h2 id="limits" { "Limits" }
         p {
             "By address; " code { "RateLimit" } " in every answer says what is left, " code { "Retry-After" }

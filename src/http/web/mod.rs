@@ -5,6 +5,7 @@
 pub(super) mod dataset;
 pub(super) mod docs;
 pub(super) mod problems;
+mod readers;
 mod snippets;
 pub(super) mod start;
 mod style;

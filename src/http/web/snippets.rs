@@ -1,4 +1,4 @@
-//! Lines to copy: the same table with curl, pandas, polars and DuckDB.
+//! Lines to copy: the same table with curl, pandas, polars, DuckDB, and over S3 and Iceberg.
 
 use maud::{Markup, html};
 
@@ -23,6 +23,17 @@ pub(super) fn lines(base: &str, dataset: &str, table: &str, files: &[DataFile]) 
         ));
         all.push(("DuckDB", duckdb(&format!("{base}/data/{dataset}/{table}"), &table_url, first, files.len())));
     }
+    all.push((
+        "S3",
+        format!("aws s3 sync --no-sign-request --endpoint-url {base} s3://data/{dataset}/{table}/ {table}/"),
+    ));
+    all.push((
+        "Iceberg",
+        format!(
+            "from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('openshelf', type='rest', uri='{base}/iceberg')\n\
+             df = catalog.load_table('{dataset}.{table}').scan(limit=1000).to_pandas()"
+        ),
+    ));
     all
 }
 

@@ -48,7 +48,8 @@ pub(in crate::http) async fn page(
         h1 { "Public datasets, ready to read" }
         p .lead {
             "Dumps are fetched, checked and turned into Parquet; every version stays a snapshot you can name. "
-            "Take a slice over HTTP, or read the files with the tool you have."
+            "Take a slice over HTTP, or read whole tables with the tool you have: as "
+            a href=(state.url("/docs#files")) { "files, objects of S3 or an Iceberg catalog" } " at this address."
         }
         @if heads.is_empty() {
             p { "Nothing is published yet. This publishes every dataset from its sample:" }
@@ -83,7 +84,7 @@ fn entry(state: &AppState, head: &Manifest, files: &[DataFile], base: &str) -> M
                         (snippets::own_machine(id))
                     }
                     Access::Open => {
-                        summary { "Read " code { (id) } " with curl, pandas, polars or DuckDB" }
+                        summary { "Read " code { (id) } " with curl, pandas, polars, DuckDB, S3 or Iceberg" }
                         (snippets::shown(&snippets::lines(base, id, &table.name, files)))
                     }
                 }

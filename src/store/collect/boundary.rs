@@ -1,6 +1,8 @@
 //! The durable boundary: one numbered log for each dataset, written to by collections before they remove anything and by
 //! rollbacks before they publish. Of two that write at once one has to look again, so each knows what the other decided.
 
+use std::sync::PoisonError;
+
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,19 +18,25 @@ const PINNED: TimeDelta = TimeDelta::hours(1);
 const TRIES: u32 = 16;
 
 impl Store {
-    /// What was decided last about a dataset, and its number in the log.
+    /// What was decided last about a dataset, and its number in the log. Asks the storage for one number when nothing is new.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Unavailable`].
     pub async fn boundary(&self, dataset: &DatasetId) -> Result<Option<(u64, Boundary)>, StoreError> {
         let log = self.boundary_log(dataset);
-        let number = log.last(0).await?;
+        let known = self.0.boundaries.lock().unwrap_or_else(PoisonError::into_inner).get(dataset).cloned();
+        let number = log.last(known.as_ref().map_or(0, |(number, _)| *number)).await?;
         if number == 0 {
             return Ok(None);
         }
+        if let Some(known) = known.filter(|(known, _)| *known == number) {
+            return Ok(Some(known));
+        }
         let (path, body) = log.read(number).await?;
-        let boundary = serde_json::from_slice(&body)
+        let boundary: Boundary = serde_json::from_slice(&body)
             .map_err(|error| StoreError::corrupt(&path, format!("is no record of a collection: {error}")))?;
+        let mut boundaries = self.0.boundaries.lock().unwrap_or_else(PoisonError::into_inner);
+        boundaries.insert(dataset.clone(), (number, boundary.clone()));
         Ok(Some((number, boundary)))
     }
 

@@ -138,6 +138,27 @@ async fn asking_for_the_head_again_costs_no_listing_and_no_body() {
     assert_eq!(after, (before.0, before.1 + 20));
 }
 
+#[tokio::test]
+async fn asking_for_the_boundary_again_costs_one_question_and_a_new_one_is_seen_at_once() {
+    let (storage, writer) = lossy();
+    let (id, now) = (dataset("d"), chrono::DateTime::UNIX_EPOCH);
+    for n in 1..=3 {
+        writer.publish(&manifest("d", n, "a")).await.unwrap();
+    }
+    let reader = again(&storage);
+    assert_eq!(reader.boundary(&id).await.unwrap(), None);
+    for pins in 1..=3 {
+        let run = format!("rollback {pins}");
+        assert!(writer.pin(&id, 2, 4, &run, now).await.unwrap());
+        let (number, boundary) = reader.boundary(&id).await.unwrap().unwrap();
+        assert_eq!((number, boundary.pins.len(), boundary.run), (pins, pins as usize, run));
+        let before = (storage.lists.load(Ordering::SeqCst), storage.reads.load(Ordering::SeqCst));
+        reader.boundary(&id).await.unwrap();
+        let after = (storage.lists.load(Ordering::SeqCst), storage.reads.load(Ordering::SeqCst));
+        assert_eq!(after, (before.0, before.1 + 1));
+    }
+}
+
 fn again(storage: &Arc<Lossy>) -> Store {
     Store::over("lossy:".into(), storage.clone(), None)
 }

@@ -5,6 +5,7 @@ mod proxy;
 mod seaweed;
 
 use std::{
+    io::{Read, Write},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -226,6 +227,19 @@ fn large(origin: &Origin, shop: &Shop) {
     shop.define("l", &crate::shop::table("t", &origin.url("/large.csv"), "{ type = \"csv\" }"));
 }
 
+/// The body of an answer, taken at about two megabytes a second.
+fn slowly(server: &Server, path: &str) -> Vec<u8> {
+    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while (&mut stream).take(128 << 10).read_to_end(&mut answer).unwrap() > 0 {
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    answer.split_off(head + 4)
+}
+
 #[test]
 fn a_large_file_goes_in_parts_and_what_is_left_of_one_is_collected() {
     let Some(cloud) = Cloud::new("large") else { return };
@@ -271,6 +285,22 @@ fn a_large_file_goes_in_parts_and_what_is_left_of_one_is_collected() {
     // In pieces, so that none of them has to last as long as the slowest client reads.
     let gets = cloud.proxy.count("GetObject");
     assert!(gets > 3 && gets < 20, "{gets} requests");
+
+    // Whoever reads slowly gets all of it from a storage that waits for nobody, and from one that breaks off as well.
+    let mut count = 0;
+    cloud.proxy.plan(move |asked| {
+        count += usize::from(asked.operation() == "GetObject");
+        Some(if count % 3 == 2 { Fault::Cut } else { Fault::Impatient(2000) })
+    });
+    cloud.proxy.take();
+    let begun = Instant::now();
+    let body = slowly(&server, files[0]["url"].as_str().unwrap());
+    assert!(begun.elapsed() > Duration::from_secs(6), "{:?} is not slow", begun.elapsed());
+    assert_eq!(body.len() as u64, bytes, "cut short");
+    assert_eq!(json!(hex::encode(Sha256::digest(&body))), files[0]["sha256"]);
+    let cut = cloud.proxy.take().iter().filter(|asked| asked.fault == Some(Fault::Cut)).count();
+    assert!(cut > 0, "nothing was broken off");
+    cloud.proxy.plan(|_| None);
 
     // A few pages of a large file: few requests, few bytes.
     drop(server);

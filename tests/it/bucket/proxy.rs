@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Cut,
     /// The answer takes this many milliseconds longer.
     Slow(u64),
+    /// What of the answer was not taken within so many milliseconds never comes: the connection ends.
+    Impatient(u64),
     /// No answer ever.
     Hang,
 }
@@ -205,6 +207,14 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
                 Ok::<_, std::io::Error>(some)
             });
             Body::from_stream(half.chain(futures::stream::once(async move { Err(gone()) })))
+        }
+        Some(Fault::Impatient(milliseconds)) => {
+            let begun = std::time::Instant::now();
+            let patience = Duration::from_millis(milliseconds);
+            Body::from_stream(chunks.map(move |chunk| match begun.elapsed() < patience {
+                true => chunk.map_err(|_| gone()),
+                false => Err(gone()),
+            }))
         }
         _ => Body::from_stream(chunks),
     };
