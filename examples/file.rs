@@ -44,6 +44,7 @@ async fn main() -> Result<()> {
         source: "bench".into(),
         schema: TableSchema { columns: vec![Column::new("bytes", ColumnType::Binary)] },
         last_field_id: 0,
+        added_files: None,
         primary_key: Vec::new(),
         sort_key: Vec::new(),
         rows: 1,

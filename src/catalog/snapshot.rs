@@ -150,6 +150,10 @@ pub struct TableSnapshot {
     pub rejected: u64,
     /// Bytes of the data files.
     pub bytes: u64,
+    /// Data files that this snapshot added: the others are its parent's. Absent in manifests older than this, and where an
+    /// older snapshot came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_files: Option<u64>,
     /// Segments of the file list, in row order.
     pub segments: Vec<SegmentRef>,
     /// Segments of the list of reject files.
@@ -167,6 +171,11 @@ fn is_zero(number: &i32) -> bool {
 }
 
 impl TableSnapshot {
+    /// Its data files.
+    pub fn file_count(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.files).sum()
+    }
+
     /// The highest Iceberg field id so far.
     pub fn last_field(&self) -> i32 {
         self.schema.last_field().max(self.last_field_id)

@@ -13,6 +13,8 @@
 //!   manifest in which what is new is ADDED ([`ObjectName::Added`]).
 //! - What the snapshot before had and this one does not stands as DELETED in a manifest of its own
 //!   ([`ObjectName::Removed`]).
+//! - A snapshot that has all files of the one before is an append, whatever became of the segments: readers that go on from
+//!   a snapshot take what is ADDED in appends, and nothing else.
 //! - The oldest snapshot that is kept has no snapshot before it any more: all its files are EXISTING.
 //!
 //! The Iceberg v2 specification is <https://iceberg.apache.org/spec/>.

@@ -107,7 +107,7 @@ impl Facts {
             created: version.manifest.created.timestamp_millis(),
             operation: before.map_or(Operation::Append, |(before, _)| operation(&before.table, table)),
             rows: table.rows,
-            files: table.segments.iter().map(|segment| segment.files).sum(),
+            files: table.file_count(),
             bytes: table.bytes,
             schema,
             order,
@@ -122,11 +122,17 @@ impl Facts {
     }
 }
 
-/// Nothing went when all segments are still there.
+/// Nothing went when all files of the snapshot before are still there: as many as it had were kept, or all its segments.
 fn operation(before: &TableSnapshot, now: &TableSnapshot) -> Operation {
     let there = |hash: &str| now.segments.iter().any(|segment| segment.hash == hash);
-    // Segments share an order, so what is kept is mostly found where it was.
-    let kept = before.segments.iter().zip(&now.segments).all(|(old, new)| old.hash == new.hash || there(&old.hash))
-        && before.segments.iter().skip(now.segments.len()).all(|old| there(&old.hash));
+    let kept = match now.added_files {
+        // A list that grows is cut anew at its end: its segments tell nothing of its files.
+        Some(added) => now.file_count().saturating_sub(added) >= before.file_count(),
+        // Segments share an order, so what is kept is mostly found where it was.
+        None => {
+            before.segments.iter().zip(&now.segments).all(|(old, new)| old.hash == new.hash || there(&old.hash))
+                && before.segments.iter().skip(now.segments.len()).all(|old| there(&old.hash))
+        }
+    };
     if kept { Operation::Append } else { Operation::Overwrite }
 }

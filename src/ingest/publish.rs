@@ -94,6 +94,7 @@ pub(super) async fn publish(
     findings: Findings,
     tables: Vec<ReadyTable>,
 ) -> Result<Manifest, Failure> {
+    let number = parent.map_or(1, |parent| parent.snapshot + 1);
     let mut published = Vec::with_capacity(tables.len());
     for mut table in tables {
         let (area, id) = (table.area, &loaded.id);
@@ -102,6 +103,8 @@ pub(super) async fn publish(
         });
         let (files, rejects) = before.map_or((&[][..], &[][..]), |b| (&b.segments[..], &b.reject_segments[..]));
         let listed = before.map_or(&[][..], |before| &before.listed_segments[..]);
+        let added = table.files.iter().filter(|file| file.added_in == number).count();
+        table.snapshot.added_files = Some(added as u64);
         table.snapshot.segments = store.put_segments_after(area, id, files, &table.files).await?;
         table.snapshot.reject_segments = store.put_segments_after(area, id, rejects, &table.rejects).await?;
         table.snapshot.listed_segments = store.put_listed_after(area, id, listed, &table.files).await?;
@@ -113,7 +116,7 @@ pub(super) async fn publish(
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         dataset: loaded.id.to_string(),
-        snapshot: parent.map_or(1, |parent| parent.snapshot + 1),
+        snapshot: number,
         parent: parent.map(|parent| parent.snapshot),
         run: run.to_owned(),
         created: now,
@@ -198,6 +201,8 @@ pub async fn rollback(
 fn tables_again(target: &Manifest, head: &Manifest) -> Vec<TableSnapshot> {
     let mut tables = target.tables.clone();
     for table in &mut tables {
+        // Which of its files `head` has, nobody counted.
+        table.added_files = None;
         // What came in between has had its ids for good.
         let last = head.table(&table.name).map_or(0, TableSnapshot::last_field);
         table.last_field_id =

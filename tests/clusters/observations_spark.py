@@ -2,7 +2,8 @@
 from a folder and from a bucket.
 
 Usage: observations_spark.py URL JARS STORE BUCKET, where STORE is a store's folder, and BUCKET says where another export is and what
-is true of it: {"endpoint", "key", "secret", "bucket", "folder", "truth": [[snapshot, rows, sum of `version`], …]}."""
+is true of it: {"endpoint", "key", "secret", "bucket", "folder", "truth": [[snapshot, rows, sum of `version`], …],
+"appended": [from, to, rows, sum of `version`]}."""
 
 import json
 import pathlib
@@ -73,6 +74,11 @@ for snapshot, rows, total in BUCKET["truth"]:
     found = table.agg(f.count("*"), f.sum("version")).first()
     assert tuple(found) == (rows, total), (snapshot, found)
 assert spark.read.format("iceberg").load(BUCKET["folder"]).count() == BUCKET["truth"][-1][1]
+# Whoever reads on from a snapshot gets the new rows, and only those.
+begin, end, *expected = BUCKET["appended"]
+appended = spark.read.format("iceberg").option("start-snapshot-id", begin).option("end-snapshot-id", end).load(BUCKET["folder"])
+found = list(appended.agg(f.count("*"), f.sum("version")).first())
+assert found == expected, found
 
 executors = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1
 assert executors == 2, executors

@@ -176,7 +176,7 @@ async fn each_snapshot_is_the_files_it_had_with_what_came_and_what_went() {
     assert_eq!(loaded["metadata"]["current-snapshot-id"], 6);
     let operations: Vec<_> =
         snapshots.iter().map(|snapshot| snapshot["summary"]["operation"].as_str().unwrap()).collect();
-    assert_eq!(operations, ["append", "overwrite", "overwrite", "append", "overwrite", "overwrite"]);
+    assert_eq!(operations, ["append", "append", "overwrite", "append", "append", "overwrite"]);
     let mut before = BTreeSet::new();
     for (number, snapshot) in (1..).zip(&snapshots) {
         assert_eq!(snapshot["snapshot-id"], json!(number));
@@ -186,6 +186,7 @@ async fn each_snapshot_is_the_files_it_had_with_what_came_and_what_went() {
         let live: BTreeSet<String> = seen.live.keys().cloned().collect();
         assert_eq!(live, expected, "snapshot {number}");
         assert_eq!(seen.deleted, before.difference(&expected).cloned().collect(), "snapshot {number}");
+        assert_eq!(snapshot["summary"]["operation"] == "append", seen.deleted.is_empty(), "snapshot {number}");
         // A file that is back is no news that this snapshot made: only what it made itself.
         if number != 5 {
             assert_eq!(seen.added, expected.difference(&before).cloned().collect(), "snapshot {number}");

@@ -247,6 +247,7 @@ impl TestSnapshot {
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
+            added_files: Some(files.iter().filter(|file| file.added_in == number).count() as u64),
             segments: store.put_segments_after(area, id, lists, &files).await.unwrap(),
             reject_segments: store.put_segments_after(area, id, reject_lists, &rejects).await.unwrap(),
             listed_segments: store.put_listed_after(area, id, listed, &files).await.unwrap(),

@@ -358,6 +358,7 @@ impl<'a> SourceRun<'a> {
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
+            added_files: None,
             segments: vec![],
             reject_segments: vec![],
             listed_segments: vec![],

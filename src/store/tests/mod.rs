@@ -96,6 +96,7 @@ pub(crate) fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot 
         rows: 0,
         rejected: 0,
         bytes: 0,
+        added_files: None,
         segments,
         reject_segments: Vec::new(),
         listed_segments: Vec::new(),

@@ -1,8 +1,8 @@
 """Reads a table that `openshelf export-iceberg` wrote, from its bucket alone: pyiceberg, DuckDB, polars and Daft, by the table's
 folder or by its metadata, now and in snapshots before.
 
-Usage: exported.py S3 FOLDER TRUTH, where S3 is {"endpoint", "key", "secret"}, and TRUTH has [snapshot, rows, sum of `version`] of each,
-the newest one last; both are JSON."""
+Usage: exported.py S3 FOLDER TRUTH APPENDED, where S3 is {"endpoint", "key", "secret"}, TRUTH has [snapshot, rows, sum of `version`] of
+each, the newest one last, and APPENDED is [from, to, rows, sum of `version`] of what was appended in between; all JSON."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from duckdb_extensions import import_extension
 from pyiceberg.table import StaticTable
 
-S3, FOLDER, TRUTH = json.loads(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+S3, FOLDER, TRUTH, APPENDED = json.loads(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4])
 METADATA = f"{FOLDER}/metadata/v{TRUTH[-1][0]}.metadata.json"
 PROPERTIES = {
     "s3.endpoint": S3["endpoint"],
@@ -75,4 +75,12 @@ agree("DuckDB", duck, METADATA)
 agree("DuckDB", duck, FOLDER)
 agree("polars", lazy, METADATA)
 agree("Daft", frame, METADATA)
+# Whoever reads on from a snapshot gets the new rows, and only those; what replaced others is no append.
+begin, end, *expected = APPENDED
+table = StaticTable.from_metadata(METADATA, PROPERTIES)
+for last in (end, TRUTH[-1][0]):
+    found = table.incremental_append_scan(from_snapshot_id_exclusive=begin, to_snapshot_id_inclusive=last).to_arrow()
+    found = [found.num_rows, pc.sum(found["version"]).as_py()]
+    if found != expected:
+        sys.exit(f"pyiceberg, appended from {begin} to {last}: {found}, not {expected}")
 print(f"4 readers agree on {len(TRUTH)} snapshots in {FOLDER}")

@@ -4,19 +4,38 @@ use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{Cloud, ROWS, define, put, seaweed};
+use super::{Cloud, ROWS, seaweed};
 use crate::origin::Origin;
 
-/// Three snapshots of `f.t`, and what is true of each: its number, its rows, the sum of `version`.
-fn published(cloud: &Cloud) -> Value {
+/// Three snapshots of `f.t`: new, one part more, one part replaced. What is true of each: its number, its rows, the sum of
+/// `version`; of the second one's own rows, too.
+fn published(cloud: &Cloud) -> (Value, Value) {
     let (origin, shop) = (Origin::start(), cloud.shop());
-    define(&shop, &origin);
-    let publish = |version: u64| {
-        put(&origin, version);
+    let source = origin.url("/{part}.csv");
+    shop.define(
+        "f",
+        &format!(
+            r#"[[table]]
+name = "t"
+source = {{ url = "{source}", each = {{ part = {{ from = 0, to = 2 }} }}, missing = "gap" }}
+format = {{ type = "csv" }}
+primary_key = ["id"]
+column = [{{ name = "id", type = "int64" }}, {{ name = "version", type = "int64" }}]
+"#
+        ),
+    );
+    let mut versions = [0; 3];
+    let mut publish = |snapshot: u64, parts: &[usize]| {
+        for part in parts {
+            let rows: String = (0..ROWS).map(|row| format!("{},{snapshot}\n", *part as u64 * ROWS + row)).collect();
+            origin.put(&format!("/{part}.csv"), format!("id,version\n{rows}"));
+            versions[*part] = snapshot;
+        }
         shop.ingest("f").published();
-        json!([version, 2 * ROWS, version * ROWS])
+        let there = versions.iter().filter(|version| **version > 0);
+        json!([snapshot, there.clone().count() as u64 * ROWS, there.sum::<u64>() * ROWS])
     };
-    (1..=3).map(publish).collect()
+    (json!([publish(1, &[0, 1]), publish(2, &[2]), publish(3, &[0])]), json!([1, 2, ROWS, 2 * ROWS]))
 }
 
 /// Writes the metadata of `f` into the bucket; `base` spells the store's address. The table's folder.
@@ -39,12 +58,13 @@ impl Exported {
     /// `None` where tests that need tools are left out.
     pub(crate) fn in_bucket(bucket: &str, scheme: &str) -> Option<Self> {
         let cloud = Cloud::new(bucket)?;
-        let truth = published(&cloud);
+        let (truth, appended) = published(&cloud);
         let folder = export(&cloud, &cloud.store.replace("s3://", &format!("{scheme}://")));
         let mut about = access(&cloud);
         about["bucket"] = bucket.into();
         about["folder"] = folder.into();
         about["truth"] = truth;
+        about["appended"] = appended;
         Some(Self { about, _cloud: cloud })
     }
 }
@@ -58,13 +78,13 @@ fn what_was_exported_is_read_from_the_bucket_alone() {
     let Some(cloud) = Cloud::new("exports") else { return };
     let python = std::env::var_os("OPENSHELF_TEST_ICEBERG_PYTHON")
         .expect("OPENSHELF_TEST_ICEBERG_PYTHON is not set: run `scripts/tools iceberg` first (scripts/test does both)");
-    let truth = published(&cloud);
+    let (truth, appended) = published(&cloud);
     // The store's own address, and another way to spell it, which replaces what was there.
     for base in [cloud.store.clone(), cloud.store.replace("s3://", "s3a://")] {
         let folder = export(&cloud, &base);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/iceberg/exported.py");
         let mut command = Command::new(&python);
-        command.arg(script).args([&access(&cloud).to_string(), &folder, &truth.to_string()]);
+        command.arg(script).args([&access(&cloud).to_string(), &folder, &truth.to_string(), &appended.to_string()]);
         command.env("NO_PROXY", "127.0.0.1,localhost").env("no_proxy", "127.0.0.1,localhost");
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("DAFT_ANALYTICS_ENABLED", "0");
         let output = command.env("HOME", cloud.shop().path("")).output().unwrap();
