@@ -62,6 +62,8 @@ async fn tables(catalog: &impl Catalog) -> Outcome<Value> {
     for namespace in catalog.list_namespaces(None).await? {
         for table in catalog.list_tables(&namespace).await? {
             assert!(catalog.table_exists(&table).await?);
+            let other = TableIdent::new(namespace.clone(), format!("not-{}", table.name));
+            assert!(!catalog.table_exists(&other).await?);
             names.push(json!([namespace.as_ref().join("."), table.name]));
         }
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Cloud, ROWS, seaweed};
 use crate::origin::Origin;
 
-/// Three snapshots of `f.t`: new, one part more, one part replaced. What is true of each: its number, its rows, the sum of
-/// `version`; of the second one's own rows, too.
+/// Four snapshots of `f.t`: new, one part more, another one more, one part replaced. What is true of each: its number, its rows,
+/// the sum of `version`; and of the rows that were appended after the first one.
 fn published(cloud: &Cloud) -> (Value, Value) {
     let (origin, shop) = (Origin::start(), cloud.shop());
     let source = origin.url("/{part}.csv");
@@ -17,14 +17,14 @@ fn published(cloud: &Cloud) -> (Value, Value) {
         &format!(
             r#"[[table]]
 name = "t"
-source = {{ url = "{source}", each = {{ part = {{ from = 0, to = 2 }} }}, missing = "gap" }}
+source = {{ url = "{source}", each = {{ part = {{ from = 0, to = 3 }} }}, missing = "gap" }}
 format = {{ type = "csv" }}
 primary_key = ["id"]
 column = [{{ name = "id", type = "int64" }}, {{ name = "version", type = "int64" }}]
 "#
         ),
     );
-    let mut versions = [0; 3];
+    let mut versions = [0; 4];
     let mut publish = |snapshot: u64, parts: &[usize]| {
         for part in parts {
             let rows: String = (0..ROWS).map(|row| format!("{},{snapshot}\n", *part as u64 * ROWS + row)).collect();
@@ -35,7 +35,8 @@ column = [{{ name = "id", type = "int64" }}, {{ name = "version", type = "int64"
         let there = versions.iter().filter(|version| **version > 0);
         json!([snapshot, there.clone().count() as u64 * ROWS, there.sum::<u64>() * ROWS])
     };
-    (json!([publish(1, &[0, 1]), publish(2, &[2]), publish(3, &[0])]), json!([1, 2, ROWS, 2 * ROWS]))
+    let truth = json!([publish(1, &[0, 1]), publish(2, &[2]), publish(3, &[3]), publish(4, &[0])]);
+    (truth, json!([1, 3, 2 * ROWS, (2 + 3) * ROWS]))
 }
 
 /// Writes the metadata of `f` into the bucket; `base` spells the store's address. The table's folder.
@@ -90,6 +91,6 @@ fn what_was_exported_is_read_from_the_bucket_alone() {
         let output = command.env("HOME", cloud.shop().path("")).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(text.contains("4 readers agree on 3 snapshots"), "{text}");
+        assert!(text.contains("4 readers agree on 4 snapshots"), "{text}");
     }
 }
