@@ -18,7 +18,7 @@ pub(super) async fn section(state: &AppState, headers: &HeaderMap) -> Result<Mar
         let table = head.tables.iter().find(|table| gate::access(state, head.license_of(table)) == Access::Open)?;
         Some((head.dataset.as_str(), table.name.as_str(), head.snapshot))
     });
-    let (dataset, table, snapshot) = open.unwrap_or(("geonames", "cities", 1));
+    let (dataset, table, snapshot) = open.unwrap_or(("{dataset}", "{table}", 1));
     Ok(html! {
         h2 id="files" { "Files" }
         p {
