@@ -73,6 +73,11 @@ pub(super) async fn run(places: &Places, arguments: &ExportArguments) -> Result<
         say!("  DuckDB     select * from iceberg_scan('{location}/metadata/v{snapshot}.metadata.json')");
         say!("  pyiceberg  StaticTable.from_metadata('{location}/metadata/v{snapshot}.metadata.json')");
         say!("  Spark      spark.read.format('iceberg').load('{location}')");
+        if location.starts_with("s3://") {
+            say!(
+                "             with spark.hadoop.fs.s3.impl=org.apache.hadoop.fs.s3a.S3AFileSystem, or exported with --base s3a://…"
+            );
+        }
     }
     Ok(0)
 }
