@@ -34,7 +34,7 @@ async fn main() -> Result<()> {
         sha256,
         part: "file".into(),
         added_in: 1,
-        columns: Default::default(),
+        ..DataFile::default()
     }];
     let table = TableSnapshot {
         name: "t".into(),
@@ -47,6 +47,7 @@ async fn main() -> Result<()> {
         added_files: None,
         primary_key: Vec::new(),
         sort_key: Vec::new(),
+        partition_by: Vec::new(),
         rows: 1,
         rejected: 0,
         bytes,

@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 schema: &original.schema,
                 primary_key: &[],
                 sort_key: &[],
+                partition_by: &[],
                 on_duplicate: OnDuplicate::Last,
                 metadata: Vec::new(),
             };
@@ -72,9 +73,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     bytes: file.bytes,
                     rows: file.rows,
                     sha256: file.sha256.clone(),
-                    part: String::new(),
                     added_in: 1,
                     columns: file.columns.clone(),
+                    ..DataFile::default()
                 });
             }
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();

@@ -89,6 +89,10 @@ pub struct EncodeSettings {
     pub file_bytes: u64,
     /// Memory a sort may hold before it spills.
     pub sort_memory: usize,
+    /// Partitions of one part at most: each is a file at least.
+    pub partitions: usize,
+    /// Files at most that a table has only because it is partitioned: partitions beyond the first one of each part.
+    pub partition_files: usize,
 }
 
 /// What a server needs to know.
@@ -339,6 +343,8 @@ impl Default for EncodeSettings {
             row_group_rows: 1_000_000,
             file_bytes: 512 * MIB,
             sort_memory: (256 * MIB) as usize,
+            partitions: 1000,
+            partition_files: 10_000,
         }
     }
 }

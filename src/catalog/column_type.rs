@@ -147,6 +147,14 @@ impl ColumnType {
         })
     }
 
+    /// Whether a table may be partitioned by such a column: its values are few, equal in one way only, and shown exactly.
+    ///
+    /// Floats are not (NaN, -0.0), nor JSON (one value, many texts), decimals, bytes and moments, which are nearly unique: a
+    /// file for each is none that anybody wants, and a year or a day is a column of its own.
+    pub fn is_partition(&self) -> bool {
+        matches!(self, Self::Utf8 | Self::Bool | Self::Int32 | Self::Int64 | Self::Date)
+    }
+
     /// Whether values are lists, structs or maps.
     pub fn is_nested(&self) -> bool {
         matches!(self, Self::List(_) | Self::Struct(_) | Self::Map(_))

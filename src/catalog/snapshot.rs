@@ -144,6 +144,10 @@ pub struct TableSnapshot {
     pub primary_key: Vec<String>,
     /// Column names the rows are sorted by (within a part).
     pub sort_key: Vec<String>,
+    /// Columns of which no file holds two values: the first of `sort_key`. Empty in manifests older than partitions, as
+    /// where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// Published rows.
     pub rows: u64,
     /// Rejected rows, those of `on_duplicate` included.
@@ -226,7 +230,7 @@ impl From<&DataFile> for ListedFile {
 }
 
 /// One immutable Parquet file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Full object key inside the store.
     pub key: String,
@@ -240,6 +244,10 @@ pub struct DataFile {
     pub part: String,
     /// The snapshot that added it.
     pub added_in: u64,
+    /// The value of each partition column in all its rows, as the API shows values; null where they are null, or where
+    /// there are no rows. Not told by bounds, which cut long text short.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partition: BTreeMap<String, serde_json::Value>,
     /// Bounds of top-level columns with statistics, by name.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnBounds>,

@@ -186,11 +186,12 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn new(table: &'a TablePlan<'a>, columns: &'a TableColumns, pipeline: &Pipeline) -> Result<Self, Failure> {
         let definition = table.table;
-        let sort_key = definition.sort_key.as_ref().unwrap_or(&definition.primary_key);
+        let sort_key = definition.order();
         let shape = TableShape {
             schema: &columns.schema,
             primary_key: &definition.primary_key,
-            sort_key,
+            sort_key: &sort_key,
+            partition_by: &definition.partition_by,
             on_duplicate: definition.on_duplicate,
             metadata: columns.metadata.clone(),
         };
@@ -199,6 +200,7 @@ impl<'a> Line<'a> {
             schema: &reject_schema,
             primary_key: &[],
             sort_key: &[],
+            partition_by: &[],
             on_duplicate: definition.on_duplicate,
             metadata: columns.metadata.clone(),
         };
@@ -268,7 +270,8 @@ impl<'a> Line<'a> {
         if waiting > 0 {
             self.encoder.tell(self.progress.stage(format!("sort {name}"), Unit::Rows, Some(waiting)));
         }
-        let mut encoded = self.encoder.finish()?;
+        let encoded = self.encoder.finish();
+        let mut encoded = encoded.map_err(|failure| failure.context(format_args!("table `{name}`")))?;
         let mut any_rejects = self.misfits > 0;
         for batch in &mut encoded.duplicates {
             let batch = batch?;

@@ -58,6 +58,7 @@ impl Shelf<'_> {
                 sha256: file.sha256,
                 part: part.to_owned(),
                 added_in: self.snapshot,
+                partition: file.partition,
                 columns: file.columns,
             });
         }

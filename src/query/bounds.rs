@@ -117,10 +117,9 @@ mod tests {
             key: "k".into(),
             bytes: 1,
             rows: 10,
-            sha256: String::new(),
-            part: String::new(),
             added_in: 1,
             columns: [("x".to_owned(), ColumnBounds { min: some(min), max: some(max), nulls: Some(nulls) })].into(),
+            ..DataFile::default()
         }
     }
 

@@ -180,15 +180,7 @@ mod tests {
 
     #[test]
     fn a_row_is_found_in_its_file() {
-        let file = |rows| DataFile {
-            key: String::new(),
-            bytes: 0,
-            rows,
-            sha256: String::new(),
-            part: String::new(),
-            added_in: 1,
-            columns: Default::default(),
-        };
+        let file = |rows| DataFile { rows, added_in: 1, ..DataFile::default() };
         let table = Table::new(Arc::new(vec![file(0), file(3), file(0), file(2)]), Arc::default());
         assert_eq!(table.rows(), 5);
         let found: Vec<_> = (0..6).map(|row| table.locate(row)).collect();

@@ -334,14 +334,12 @@ fn ends_segment(identity: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn file(n: usize) -> DataFile {
         let sha256 = hex::encode(Sha256::digest(n.to_le_bytes()));
         let key = format!("d/data/t/{n}.parquet");
-        DataFile { key, bytes: 1, rows: 2, sha256, part: n.to_string(), added_in: 1, columns: BTreeMap::new() }
+        DataFile { key, bytes: 1, rows: 2, sha256, part: n.to_string(), added_in: 1, ..DataFile::default() }
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod kill;
 mod kill_serve;
 mod origin;
 mod pack;
+mod partitions;
 mod readme;
 mod real_inputs;
 mod replaced;

@@ -390,7 +390,7 @@ fn many(count: u64) -> Vec<DataFile> {
         sha256: format!("{n:064x}"),
         part: n.to_string(),
         added_in: 1,
-        columns: Default::default(),
+        ..DataFile::default()
     };
     (0..count).map(file).collect()
 }

@@ -63,7 +63,7 @@ async fn bucket(store: &Store, name: &str, keys: &[String]) {
         sha256: "0".repeat(64),
         part: key.clone(),
         added_in: 2,
-        columns: Default::default(),
+        ..DataFile::default()
     };
     let files: Vec<DataFile> = keys.iter().map(file).collect();
     manifest.tables[0].segments = store.put_segments(Area::Open, &id, &files).await.unwrap();

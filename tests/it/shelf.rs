@@ -41,6 +41,7 @@ pub(crate) struct TestTable {
     settings: EncodeSettings,
     primary_key: Vec<String>,
     sort_key: Vec<String>,
+    partition_by: Vec<String>,
     /// Files of an earlier snapshot that this one has, too.
     kept: Vec<DataFile>,
 }
@@ -72,6 +73,7 @@ impl TestTable {
             settings,
             primary_key: Vec::new(),
             sort_key: Vec::new(),
+            partition_by: Vec::new(),
             kept: Vec::new(),
         }
     }
@@ -91,6 +93,12 @@ impl TestTable {
     /// Columns that the rows of each file are sorted by.
     pub(crate) fn sort_key(mut self, columns: &[&str]) -> Self {
         self.sort_key = columns.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Columns of which no file holds two values: the first of the sort key.
+    pub(crate) fn partition_by(mut self, columns: &[&str]) -> Self {
+        self.partition_by = columns.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 
@@ -244,6 +252,7 @@ impl TestSnapshot {
             last_field_id: 0,
             primary_key: table.primary_key.clone(),
             sort_key: table.sort_key.clone(),
+            partition_by: table.partition_by.clone(),
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
@@ -273,6 +282,7 @@ async fn put(
             schema,
             primary_key: &[],
             sort_key: if rejects { &[] } else { &table.sort_key },
+            partition_by: if rejects { &[] } else { &table.partition_by },
             on_duplicate: OnDuplicate::First,
             metadata: Vec::new(),
         };
@@ -294,6 +304,7 @@ async fn put(
                 sha256: encoded.sha256,
                 part: format!("test-{number}-{at}"),
                 added_in: number,
+                partition: encoded.partition,
                 columns: encoded.columns,
             });
         }

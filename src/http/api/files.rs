@@ -27,6 +27,9 @@ pub(super) struct FileEntry {
     sha256: String,
     /// The snapshot that added it.
     added_in: u64,
+    /// Where the table is partitioned: the value of each column of `partition_by` in all its rows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    partition: BTreeMap<String, serde_json::Value>,
     /// Bounds of its columns.
     columns: BTreeMap<String, ColumnBounds>,
 }
@@ -114,6 +117,7 @@ pub(super) fn entry(state: &AppState, dataset: &str, table: &str, file: &DataFil
         rows: file.rows,
         sha256: file.sha256.clone(),
         added_in: file.added_in,
+        partition: file.partition.clone(),
         columns: file.columns.clone(),
     }
 }

@@ -48,7 +48,10 @@ struct TableDetail {
     /// kept, and `Retry-After` says when to ask again.
     statistics_state: Completeness,
     primary_key: Vec<String>,
+    /// What the rows of a part are sorted by; begins with `partition_by`.
     sort_key: Vec<String>,
+    /// Columns of which no file holds two values; the list of files has the value of each.
+    partition_by: Vec<String>,
     rows: u64,
     rejected: u64,
     bytes: u64,
@@ -120,6 +123,7 @@ pub(in crate::http) async fn one(request: Incoming) -> Result<Response, Problem>
         statistics_state: found.state,
         primary_key: table.primary_key.clone(),
         sort_key: table.sort_key.clone(),
+        partition_by: table.partition_by.clone(),
         rows: table.rows,
         rejected: table.rejected,
         bytes: table.bytes,

@@ -17,6 +17,7 @@ use crate::catalog::DatasetId;
 pub use crate::catalog::retention::duration;
 pub use fault::{Fault, Faults};
 pub use grammar::Definition;
+pub(super) use meaning::no_partition;
 
 /// A definition read from its folder.
 #[derive(Debug, Clone)]

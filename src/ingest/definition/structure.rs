@@ -13,7 +13,7 @@ use toml::{
 use super::fault::{Collector, did_you_mean, nearest};
 
 /// Words of the grammar that are reserved but not built.
-const LATER_KEYS: [&str; 5] = ["pages", "partition_by", "sorted_copies", "unpivot", "explode"];
+const LATER_KEYS: [&str; 4] = ["pages", "sorted_copies", "unpivot", "explode"];
 const LATER_VALUES: [&str; 3] = ["sqlite", "append", "merge"];
 
 /// Adds the faults of the structure. The answer is the definition with each faulty value left out, or replaced by one that

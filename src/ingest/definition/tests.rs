@@ -89,10 +89,28 @@ fn any_value_in_any_place_is_a_fault_and_no_more() {
 
 #[test]
 fn words_kept_for_later_are_refused_as_not_built_yet() {
-    let text = SOUND.replace("primary_key = [\"id\"]", "mode = \"append\"\npartition_by = [\"id\"]");
+    let text = SOUND.replace("primary_key = [\"id\"]", "mode = \"append\"\nsorted_copies = [\"id\"]");
     insta::assert_snapshot!(faults(&text).join("\n"));
     let text = SOUND.replace("type = \"csv\", header = 2, null = [\"NA\", \"\"]", "type = \"sqlite\"");
     insta::assert_snapshot!(faults(&text).join("\n"));
+}
+
+#[test]
+fn a_table_is_partitioned_by_columns_of_few_exact_values_and_sorted_by_them_first() {
+    let text =
+        |by: &str| SOUND.replace("primary_key = [\"id\"]", &format!("primary_key = [\"id\"]\npartition_by = {by}"));
+    insta::assert_snapshot!(faults(&text("[\"lenght\", \"length\", \"id\", \"id\"]")).join("\n"));
+    // What a table does not say is no part of its digest: else an upgrade made every table's files anew.
+    let silent = serde_json::to_string(&parse(SOUND, "dataset.toml", Path::new(".")).unwrap().tables[0]).unwrap();
+    assert!(!silent.contains("partition_by"), "{silent}");
+    let order = |keys: &str| {
+        let text = SOUND.replace("primary_key = [\"id\"]", keys).replace("type = \"float64\"", "type = \"int32\"");
+        parse(&text, "dataset.toml", Path::new(".")).unwrap().tables[0].order().join(" ")
+    };
+    assert_eq!(order("primary_key = [\"id\"]"), "id");
+    assert_eq!(order("primary_key = [\"id\"]\npartition_by = [\"length\"]"), "length id");
+    assert_eq!(order("sort_key = [\"id\", \"length\"]\npartition_by = [\"length\"]"), "length id");
+    assert_eq!(order("partition_by = [\"length\"]"), "length");
 }
 
 #[test]

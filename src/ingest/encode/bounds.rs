@@ -90,7 +90,7 @@ fn extremes(mins: &ArrayRef, maxes: &ArrayRef) -> Option<(Option<Value>, Option<
             let (min, max) = of!(Int64Type, Some)?;
             let (min, max) = (min?, max?);
             // Both in one form, as in the rows of such a column.
-            let large = min.unsigned_abs().max(max.unsigned_abs()) > LARGEST_NUMBER;
+            let large = integer(min).is_string() || integer(max).is_string();
             let show = |value: i64| Some(if large { Value::from(value.to_string()) } else { Value::from(value) });
             Some((show(min), show(max)))
         }
@@ -101,10 +101,7 @@ fn extremes(mins: &ArrayRef, maxes: &ArrayRef) -> Option<(Option<Value>, Option<
             use arrow::datatypes::DecimalType;
             of!(Decimal128Type, |value| Some(Value::from(Decimal128Type::format_decimal(value, *precision, *scale))))
         }
-        DataType::Date32 => of!(Date32Type, |days: i32| {
-            let day = DateTime::from_timestamp(i64::from(days) * 86_400, 0)?;
-            Some(Value::from(day.format("%Y-%m-%d").to_string()))
-        }),
+        DataType::Date32 => of!(Date32Type, day),
         DataType::Timestamp(_, zone) => of!(TimestampMicrosecondType, |micros: i64| {
             let time = DateTime::from_timestamp_micros(micros)?;
             let mut text = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
@@ -120,6 +117,17 @@ fn extremes(mins: &ArrayRef, maxes: &ArrayRef) -> Option<(Option<Value>, Option<
         }
         _ => None,
     }
+}
+
+/// A whole number; as text where it does not survive otherwise.
+pub(super) fn integer(value: i64) -> Value {
+    if value.unsigned_abs() > LARGEST_NUMBER { value.to_string().into() } else { value.into() }
+}
+
+/// A day, counted from 1970; `None` beyond what calendars reach.
+pub(super) fn day(days: i32) -> Option<Value> {
+    let day = DateTime::from_timestamp(i64::from(days) * 86_400, 0)?;
+    Some(day.format("%Y-%m-%d").to_string().into())
 }
 
 fn number(value: f64) -> Option<Value> {

@@ -22,6 +22,7 @@ use super::{
     EncodedFile, Folder,
     bounds::{bounds, note_nan},
     checksum::{ChecksumPages, Pages},
+    partitions::Partitions,
     properties::{properties, step},
     spill::memory_of,
 };
@@ -41,6 +42,8 @@ pub(super) struct FileShape {
     pub(super) schema: SchemaRef,
     /// Columns that the rows are sorted by.
     pub(super) sorted_by: Vec<usize>,
+    /// None of whose rows have been seen.
+    pub(super) partitions: Partitions,
     /// Key-value metadata.
     pub(super) metadata: Vec<(String, String)>,
     pub(super) settings: EncodeSettings,
@@ -88,9 +91,20 @@ impl Files {
         self.bytes + self.pending_bytes as u64
     }
 
-    /// Adds rows.
+    /// Adds rows; those of a partition must follow each other.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        let mut batch = batch.clone();
+        for rows in self.shape.partitions.ranges(batch)? {
+            if self.shape.partitions.ends(batch, rows.start)? {
+                self.encode()?;
+                self.close()?;
+                self.shape.partitions.begin(batch, rows.start)?;
+            }
+            self.write_rows(batch.slice(rows.start, rows.len()))?;
+        }
+        Ok(())
+    }
+
+    fn write_rows(&mut self, mut batch: RecordBatch) -> Result<(), Failure> {
         while batch.num_rows() > 0 {
             // Row groups end where their number of rows is reached, whatever the batches.
             let in_group = self.open.as_ref().and_then(|file| file.group.as_ref()).map_or(0, |group| group.rows);
@@ -167,8 +181,9 @@ impl Files {
         file.writer.flush().map_err(|error| super::spill::failed(&path, "write", &error))?;
         let sha256 = file.writer.inner().sha256();
         let columns = bounds(&metadata, &self.shape.table, &self.shape.schema, &file.nan)?;
+        let partition = self.shape.partitions.value();
         let folder = Arc::clone(&self.shape.folder);
-        self.done.push(EncodedFile { path, bytes, rows: file.rows, sha256, columns, _folder: folder });
+        self.done.push(EncodedFile { path, bytes, rows: file.rows, sha256, partition, columns, _folder: folder });
         Ok(())
     }
 }

@@ -8,6 +8,9 @@
 //! - sorted by the primary key's columns (or by any, without a primary key): straight into files as long as they come
 //!   sorted; when one does not, what was written becomes the first run of an external sort (`sort`, `merge`, `reread`);
 //! - sorted by something else than the primary key: the keys alone are sorted to find the losers, the rows by the sort key.
+//!
+//! Where a table is partitioned, its sort key begins with the partition's columns, so that one file at a time is open and a
+//! new one begins where the partition does (`partitions`).
 
 mod bounds;
 mod checksum;
@@ -16,6 +19,7 @@ mod files;
 mod merge;
 mod order;
 mod output;
+mod partitions;
 mod properties;
 mod reread;
 mod route;
@@ -34,9 +38,11 @@ use arrow::{
     array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array},
     datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub use duplicates::DuplicateRejects;
+pub(super) use partitions::too_many;
 
 use crate::{
     catalog::{TableSchema, snapshot::ColumnBounds},
@@ -47,6 +53,7 @@ use duplicates::Duplicates;
 use files::FileShape;
 use order::Order;
 use output::Output;
+use partitions::Partitions;
 use route::{ApartRoute, Route, SortedRoute, find_losers};
 use sort::Sorter;
 use spill::{Spill, SpillWriter};
@@ -60,6 +67,8 @@ pub struct TableShape<'a> {
     pub primary_key: &'a [String],
     /// Columns the rows are to be sorted by, ascending, nulls last; empty: upstream's order.
     pub sort_key: &'a [String],
+    /// The first columns of `sort_key` of which no file is to hold two values.
+    pub partition_by: &'a [String],
     /// Which of several rows with one primary key stays.
     pub on_duplicate: OnDuplicate,
     /// Key-value metadata of each file: license, provenance.
@@ -77,6 +86,8 @@ pub struct EncodedFile {
     pub rows: u64,
     /// sha256 of the file, hex.
     pub sha256: String,
+    /// Value of each partition column.
+    pub partition: BTreeMap<String, Value>,
     /// Bounds of its top-level columns.
     pub columns: BTreeMap<String, ColumnBounds>,
     _folder: Arc<Folder>,
@@ -139,10 +150,14 @@ impl Encoder {
     /// A definition's failure for a key that names no column, or one whose values have no order; an internal one when
     /// `scratch` cannot be written to.
     pub fn new(shape: TableShape<'_>, settings: &EncodeSettings, scratch: &Path) -> Result<Self, Failure> {
-        let TableShape { schema: table, primary_key, sort_key, on_duplicate, metadata } = shape;
+        let TableShape { schema: table, primary_key, sort_key, partition_by, on_duplicate, metadata } = shape;
         let schema = table.to_arrow();
         let key = positions_of(table, primary_key, "primary_key")?;
         let sort = positions_of(table, sort_key, "sort_key")?;
+        positions_of(table, partition_by, "partition_by")?;
+        if !sort_key.starts_with(partition_by) {
+            return Err(Failure::internal("rows that are partitioned must be sorted by the partition's columns first"));
+        }
         let folder = Folder::create(scratch)?;
         // Sorted by just the key's columns, duplicates lie side by side in upstream's order.
         let side_by_side = key.iter().collect::<BTreeSet<_>>() == sort.iter().collect::<BTreeSet<_>>();
@@ -185,6 +200,7 @@ impl Encoder {
             table: table.clone(),
             schema: Arc::clone(&schema),
             sorted_by: sort,
+            partitions: Partitions::new(table, partition_by, settings.partitions),
             metadata,
             settings: settings.clone(),
             folder: Arc::clone(&folder),

@@ -6,9 +6,10 @@ use super::{
     super::{
         Failure,
         definition::{
-            Loaded,
+            self, Loaded,
             grammar::{ColumnDefinition, Table},
         },
+        encode,
         fetch::Fetcher,
         infer::Inference,
         normalize::Seen,
@@ -62,6 +63,8 @@ struct Totals {
     misfits: u64,
     reasons: Vec<String>,
     seen: Seen,
+    /// Files there are only because the table is partitioned.
+    partition_files: usize,
 }
 
 /// Rows read before a table of which none fits ends the run early.
@@ -261,6 +264,10 @@ impl<'a> SourceRun<'a> {
             total.reasons.extend(table.reasons);
             total.reasons.truncate(part::SHOWN_REASONS);
             total.seen.join(&table.seen);
+            let cuts =
+                table.encoded.files.windows(2).filter(|pair| matches!(pair, [a, b] if a.partition != b.partition));
+            total.partition_files += cuts.count();
+            check_partitions(plan.table, total.partition_files, self.pipeline.settings.encode.partition_files)?;
             // No number of good rows to come is likely to save a table of which nothing fits.
             if total.misfits == total.read && total.read > ENOUGH_MISFITS {
                 self.check_rejects(index, self.totals.get(&index).unwrap_or(&Totals::default()))?;
@@ -342,6 +349,9 @@ impl<'a> SourceRun<'a> {
             }
         }
         let definition = table.table;
+        let cuts =
+            files.windows(2).filter(|pair| matches!(pair, [a, b] if a.part == b.part && a.partition != b.partition));
+        check_partitions(definition, cuts.count(), self.pipeline.settings.encode.partition_files)?;
         let schema = self.columns.get(&table.index).map(|columns| columns.schema.clone());
         let schema = schema.or_else(|| before.map(|before| before.schema.clone())).unwrap_or_default();
         let last = self.head.and_then(|head| head.table(&definition.name)).map_or(0, TableSnapshot::last_field);
@@ -354,7 +364,8 @@ impl<'a> SourceRun<'a> {
             last_field_id: if last > schema.last_field() { last } else { 0 },
             schema,
             primary_key: definition.primary_key.clone(),
-            sort_key: definition.sort_key.clone().unwrap_or_else(|| definition.primary_key.clone()),
+            sort_key: definition.order(),
+            partition_by: definition.partition_by.clone(),
             rows: files.iter().map(|file| file.rows).sum(),
             rejected: rejects.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
@@ -369,15 +380,19 @@ impl<'a> SourceRun<'a> {
 
 /// The inferred columns as the table's keys make them: a primary key is never null and has a bloom filter.
 fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -> Result<TableSchema, Failure> {
-    let keys = table.primary_key.iter().chain(table.sort_key.iter().flatten());
+    let keys = table.primary_key.iter().chain(table.sort_key.iter().flatten()).chain(&table.partition_by);
     for key in keys {
-        if schema.column(key).is_none() {
+        let Some((_, column)) = schema.column(key) else {
             let known: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
             return Err(Failure::definition(format!(
                 "table `{}`: its key names `{key}`, and the data has only {}",
                 table.name,
                 known.join(", ")
             )));
+        };
+        if table.partition_by.contains(key) && !column.kind.is_partition() {
+            let message = definition::no_partition(key, &column.kind);
+            return Err(Failure::definition(format!("table `{}`: `partition_by`: {message}", table.name)));
         }
     }
     let mut schema = schema;
@@ -389,6 +404,15 @@ fn keyed(table: &Table, definitions: &[ColumnDefinition], schema: TableSchema) -
             .is_none_or(|definition| definition.bloom.unwrap_or(true));
     }
     Ok(schema)
+}
+
+/// `files`: those there are only because the table is partitioned.
+fn check_partitions(table: &Table, files: usize, most: usize) -> Result<(), Failure> {
+    if files <= most {
+        return Ok(());
+    }
+    let what = format!("the table falls into more than {most} partitions beyond one for each part");
+    Err(encode::too_many(&table.partition_by, &what).context(format_args!("table `{}`", table.name)))
 }
 
 /// The columns with the Iceberg field ids they have had, and new ones for what is new.

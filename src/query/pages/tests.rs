@@ -180,10 +180,8 @@ async fn stored(bytes: &[u8], rows: usize, folder: Option<&Path>) -> FileReader 
         key: key.to_string(),
         bytes: bytes.len() as u64,
         rows: rows as u64,
-        sha256: String::new(),
-        part: String::new(),
         added_in: 1,
-        columns: Default::default(),
+        ..DataFile::default()
     };
     FileReader::new(&store, &file, &Budget::new(ScanCaps::none()))
 }

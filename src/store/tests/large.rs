@@ -39,6 +39,7 @@ fn hourly(hour: u64) -> DataFile {
         part: address(hour),
         added_in: hour,
         columns: ["hour", "title"].map(|name| (name.to_owned(), bounds.clone())).into(),
+        ..DataFile::default()
     }
 }
 

@@ -68,7 +68,7 @@ fn file(n: u64) -> DataFile {
         sha256: hex::encode(sha2::Sha256::digest(n.to_le_bytes())),
         part: "p".into(),
         added_in: 1,
-        columns: BTreeMap::new(),
+        ..DataFile::default()
     }
 }
 
@@ -93,6 +93,7 @@ pub(crate) fn table(segments: Vec<crate::catalog::SegmentRef>) -> TableSnapshot 
         last_field_id: 0,
         primary_key: Vec::new(),
         sort_key: Vec::new(),
+        partition_by: Vec::new(),
         rows: 0,
         rejected: 0,
         bytes: 0,

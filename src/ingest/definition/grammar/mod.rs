@@ -129,6 +129,10 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// Order of the rows (within a part); default: the primary key, else upstream's order.
     pub sort_key: Option<Vec<String>>,
+    /// Columns of which no file holds two values, such as `["year"]`: text, bool, whole numbers and dates. Rows are sorted by
+    /// them first, then by the sort key; null is a value of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// Which of several rows with one primary key stays.
     #[serde(default)]
     pub on_duplicate: OnDuplicate,
@@ -138,6 +142,16 @@ pub struct Table {
     /// Columns; none: taken from the data.
     #[serde(default, rename = "column")]
     pub columns: Vec<ColumnDefinition>,
+}
+
+impl Table {
+    /// What the rows of a part are sorted by in the end: partitions one after the other, each in the order of the sort key.
+    /// Whoever reads a table needs to know no other order.
+    pub fn order(&self) -> Vec<String> {
+        let key = self.sort_key.as_ref().unwrap_or(&self.primary_key);
+        let inside = key.iter().filter(|name| !self.partition_by.contains(name));
+        self.partition_by.iter().chain(inside).cloned().collect()
+    }
 }
 
 /// Which of several rows with one primary key stays; the others are rejects with reason `duplicate-key`.

@@ -29,7 +29,11 @@ impl Meaning<'_, '_> {
         if table.columns.is_empty() {
             return;
         }
-        let keys = [("primary_key", Some(&table.primary_key)), ("sort_key", table.sort_key.as_ref())];
+        let keys = [
+            ("primary_key", Some(&table.primary_key)),
+            ("sort_key", table.sort_key.as_ref()),
+            ("partition_by", Some(&table.partition_by)),
+        ];
         for (key, columns) in keys.into_iter().filter_map(|(key, columns)| Some((key, columns?))) {
             for (index, name) in columns.iter().enumerate() {
                 let path = [Key("table"), At(at), Key(key), At(index)];
@@ -40,6 +44,14 @@ impl Meaning<'_, '_> {
                     }
                     Some(column) if kind_of(column).is_some_and(|kind| kind.is_nested()) => {
                         self.fault(&path, format!("`{name}` is a list, struct or map: it can't be part of `{key}`"));
+                    }
+                    Some(column) if key == "partition_by" => {
+                        if let Some(kind) = kind_of(column).filter(|kind| !kind.is_partition()) {
+                            self.fault(&path, no_partition(name, &kind));
+                        }
+                        if columns.iter().take(index).any(|other| other == name) {
+                            self.fault(&path, format!("`{key}` names `{name}` twice"));
+                        }
                     }
                     Some(_) => {}
                 }
@@ -119,6 +131,15 @@ impl Meaning<'_, '_> {
             }
         }
     }
+}
+
+/// What to say of a partition column whose type makes none.
+pub(in crate::ingest) fn no_partition(name: &str, kind: &ColumnType) -> String {
+    let instead = match kind {
+        ColumnType::Timestamp | ColumnType::Datetime => "; a column of type date, read from the same place, may be one",
+        _ => "",
+    };
+    format!("`{name}` is {kind}: partitions are made by utf8, bool, int32, int64 and date columns{instead}")
 }
 
 fn kind_of(column: &ColumnDefinition) -> Option<ColumnType> {

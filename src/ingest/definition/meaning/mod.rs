@@ -10,6 +10,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+pub(in crate::ingest) use columns::no_partition;
+
 use super::{
     duration,
     fault::{Collector, did_you_mean},

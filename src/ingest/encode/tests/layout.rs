@@ -28,6 +28,7 @@ fn encode_table(table: &TableSchema, batches: Vec<RecordBatch>, settings: &Encod
         schema: table,
         primary_key: &[],
         sort_key: &[],
+        partition_by: &[],
         on_duplicate: OnDuplicate::First,
         metadata: vec![("license".into(), "CC0-1.0".into())],
     };

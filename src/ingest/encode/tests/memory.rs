@@ -33,6 +33,7 @@ fn measured() {
         schema: &table,
         primary_key: &primary_key,
         sort_key: &sort_key,
+        partition_by: &[],
         on_duplicate: OnDuplicate::Last,
         metadata: Vec::new(),
     };

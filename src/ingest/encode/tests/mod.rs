@@ -5,6 +5,7 @@
 mod duplicates;
 mod layout;
 mod memory;
+mod partitions;
 mod sorting;
 
 use std::sync::Arc;
@@ -120,20 +121,33 @@ struct Keys<'a> {
 
 /// Encodes rows in batches of these lengths, again and again.
 fn encode(rows: &[Row], lengths: &[usize], keys: &Keys<'_>, settings: &EncodeSettings) -> Encoded {
+    encode_parted(rows, lengths, keys, &[], settings).unwrap()
+}
+
+/// The same, with files of one partition each.
+fn encode_parted(
+    rows: &[Row],
+    lengths: &[usize],
+    keys: &Keys<'_>,
+    partition_by: &[&str],
+    settings: &EncodeSettings,
+) -> Result<Encoded, Failure> {
+    let partition_by = names(partition_by);
     let (primary_key, sort_key, table) = (names(keys.primary), names(keys.sort), table());
     let shape = TableShape {
         schema: &table,
         primary_key: &primary_key,
         sort_key: &sort_key,
+        partition_by: &partition_by,
         on_duplicate: keys.on_duplicate,
         metadata: vec![("license".into(), "CC0-1.0".into())],
     };
-    let mut encoder = Encoder::new(shape, settings, &std::env::temp_dir()).unwrap();
+    let mut encoder = Encoder::new(shape, settings, &std::env::temp_dir())?;
     let (mut rest, mut lengths) = (rows, lengths.iter().cycle());
     while !rest.is_empty() {
         let (now, then) = rest.split_at(rest.len().min(*lengths.next().unwrap()));
         let positions: Vec<u64> = now.iter().map(|row| row.n as u64).collect();
-        encoder.push(batch(now), &positions, "line", if now[0].n % 2 == 0 { "even" } else { "odd" }).unwrap();
+        encoder.push(batch(now), &positions, "line", if now[0].n % 2 == 0 { "even" } else { "odd" })?;
         rest = then;
     }
     let waiting = encoder.waiting();
@@ -141,11 +155,11 @@ fn encode(rows: &[Row], lengths: &[usize], keys: &Keys<'_>, settings: &EncodeSet
     if waiting > 0 {
         encoder.tell(std::sync::Arc::clone(&sorting));
     }
-    let encoded = encoder.finish().unwrap();
+    let encoded = encoder.finish()?;
     assert_eq!(sorting.done(), waiting, "not all rows that waited were told of");
     assert_eq!(encoded.files.iter().map(|file| file.rows).sum::<u64>(), encoded.rows);
     assert_eq!(encoded.rows + encoded.duplicate_rows, rows.len() as u64);
-    encoded
+    Ok(encoded)
 }
 
 /// All rows of the files, as one batch of the table's schema.

@@ -66,6 +66,7 @@ fn sorted_input_goes_straight_into_files() {
             schema: &table,
             primary_key: &primary_key,
             sort_key: &key,
+            partition_by: &[],
             on_duplicate: OnDuplicate::First,
             metadata: Vec::new(),
         };
@@ -95,6 +96,7 @@ fn keys_that_have_no_order_or_are_no_columns_are_refused() {
             schema: &table,
             primary_key: &[],
             sort_key: &key,
+            partition_by: &[],
             on_duplicate: OnDuplicate::First,
             metadata: Vec::new(),
         };
