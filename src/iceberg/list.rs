@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::{
     IcebergError,
-    avro::container,
+    avro::{Binary, container},
     manifest::{Status, Summary, signed},
+    partition,
 };
 
 /// The list of a snapshot's manifests, each with its address.
@@ -24,7 +25,7 @@ pub(super) fn list(snapshot: u64, parent: Option<u64>, manifests: &[(String, Sum
         .map(|(path, summary)| ManifestFile {
             manifest_path: path,
             manifest_length: signed(summary.length),
-            partition_spec_id: 0,
+            partition_spec_id: summary.spec,
             content: 0,
             sequence_number: signed(summary.snapshot),
             min_sequence_number: signed(summary.oldest),
@@ -35,7 +36,7 @@ pub(super) fn list(snapshot: u64, parent: Option<u64>, manifests: &[(String, Sum
             added_rows_count: rows(summary, Status::Added),
             existing_rows_count: rows(summary, Status::Existing),
             deleted_rows_count: rows(summary, Status::Deleted),
-            partitions: Some(Vec::new()),
+            partitions: Some(summary.partitions.iter().map(FieldSummary::new).collect()),
         })
         .collect();
     let metadata = [
@@ -65,10 +66,27 @@ struct ManifestFile<'a> {
     partitions: Option<Vec<FieldSummary>>,
 }
 
-/// Of a partition's column; tables have none.
+/// Of a partition's field.
 #[derive(Serialize)]
 struct FieldSummary {
     contains_null: bool,
+    contains_nan: Option<bool>,
+    lower_bound: Option<Binary>,
+    upper_bound: Option<Binary>,
+}
+
+impl FieldSummary {
+    fn new(summary: &partition::FieldSummary) -> Self {
+        let (least, greatest) =
+            summary.extremes.as_ref().map(|(least, greatest)| (least.bytes(), greatest.bytes())).unzip();
+        Self {
+            contains_null: summary.contains_null,
+            // No column of floats makes partitions.
+            contains_nan: Some(false),
+            lower_bound: least.map(Binary),
+            upper_bound: greatest.map(Binary),
+        }
+    }
 }
 
 /// `manifest_file` of the specification.

@@ -51,7 +51,7 @@ impl Making<'_> {
         let address = self.address(name);
         let made = self.renderings.objects.get_or_insert_async(&address, self.make(name)).await?;
         if !matches!(name, ObjectName::Metadata { .. } | ObjectName::List { .. }) {
-            self.renderings.summaries.insert(address, made.summary);
+            self.renderings.summaries.insert(address, made.summary.clone());
         }
         Ok(made)
     }
@@ -133,7 +133,7 @@ impl Making<'_> {
         let mut shapes = Vec::new();
         let mut known = HashSet::new();
         for facts in &history {
-            if known.insert((facts.schema, facts.order)) {
+            if known.insert((facts.schema, facts.order, facts.spec)) {
                 shapes.push(self.version(facts.snapshot).await?.ok_or_else(|| self.nothing(facts.snapshot))?);
             }
         }
@@ -192,7 +192,7 @@ impl Making<'_> {
         if let Some(summary) = self.renderings.summaries.get(&self.address(&name)) {
             return Ok((name, summary));
         }
-        let summary = self.boxed(&name).await?.summary;
+        let summary = self.boxed(&name).await?.summary.clone();
         Ok((name, summary))
     }
 

@@ -7,6 +7,7 @@ use super::{
     IcebergError,
     avro::{Binary, container},
     bounds::{Side, single_value},
+    partition::{FieldSummary, Spec, Values},
     place::Place,
     schema,
     version::Version,
@@ -29,7 +30,7 @@ pub(super) struct Manifest {
 }
 
 /// What the list of manifests says of a manifest, beside its address.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) length: u64,
     /// The snapshot it belongs to, and its sequence number.
@@ -39,6 +40,9 @@ pub(super) struct Summary {
     /// Files and rows by status, as [`Status`] counts.
     pub(super) files: [u64; 3],
     pub(super) rows: [u64; 3],
+    /// The partition spec of its files, and what there is in each of its fields.
+    pub(super) spec: i32,
+    pub(super) partitions: Vec<FieldSummary>,
 }
 
 impl Summary {
@@ -60,7 +64,9 @@ pub(super) fn manifest<'a>(
 ) -> Result<Manifest, IcebergError> {
     let schema = schema::schema(&version.table)?;
     let columns = Columns::new(place, version);
-    let mut summary = Summary { snapshot, oldest: u64::MAX, ..Summary::default() };
+    let spec = Spec::new(&version.table)?;
+    let partitions = spec.summaries();
+    let mut summary = Summary { snapshot, oldest: u64::MAX, spec: spec.id, partitions, ..Summary::default() };
     let mut entries = Vec::new();
     for (file, status) in files {
         // A file that is added has the sequence number of its manifest, whenever it was made.
@@ -71,25 +77,28 @@ pub(super) fn manifest<'a>(
             *files += 1;
             *rows += file.rows;
         }
+        let partition = spec.values(file)?;
+        partition.join(&mut summary.partitions);
         let inherited = (status != Status::Added).then_some(signed(sequence));
         entries.push(Entry {
             status: status as i32,
             snapshot_id: Some(signed(if status == Status::Existing { file.added_in } else { snapshot })),
             sequence_number: inherited,
             file_sequence_number: inherited,
-            data_file: columns.record(file),
+            data_file: columns.record(file, partition),
         });
     }
     summary.oldest = summary.oldest.min(snapshot);
     let metadata = [
         ("schema", schema.json.to_string()),
         ("schema-id", schema.id.to_string()),
-        ("partition-spec", "[]".to_owned()),
-        ("partition-spec-id", "0".to_owned()),
+        ("partition-spec", spec.json_fields().to_string()),
+        ("partition-spec-id", spec.id.to_string()),
         ("format-version", "2".to_owned()),
         ("content", "data".to_owned()),
     ];
-    let bytes = container(ENTRY, &metadata, &entries)?;
+    let entry = ENTRY.replacen(PARTITION_FIELDS, &spec.avro_fields().to_string(), 1);
+    let bytes = container(&entry, &metadata, &entries)?;
     summary.length = bytes.len() as u64;
     Ok(Manifest { bytes, summary })
 }
@@ -114,7 +123,7 @@ impl<'a> Columns<'a> {
         Self { place, version, ids, order }
     }
 
-    fn record(&self, file: &DataFile) -> DataFileRecord {
+    fn record(&self, file: &DataFile, partition: Values) -> DataFileRecord {
         let (mut values, mut nulls) = (Vec::new(), Vec::new());
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         let columns = self.version.table.schema.columns.iter().zip(&self.ids);
@@ -133,7 +142,7 @@ impl<'a> Columns<'a> {
             content: 0,
             file_path: self.place.file(&self.version.dataset, &self.version.id, file),
             file_format: "PARQUET",
-            partition: Unpartitioned {},
+            partition,
             record_count: signed(file.rows),
             file_size_in_bytes: signed(file.bytes),
             // Empty, not absent: some readers expect a map.
@@ -165,7 +174,7 @@ struct DataFileRecord {
     content: i32,
     file_path: String,
     file_format: &'static str,
-    partition: Unpartitioned,
+    partition: Values,
     record_count: i64,
     file_size_in_bytes: i64,
     column_sizes: Option<Vec<Pair<i64>>>,
@@ -180,9 +189,6 @@ struct DataFileRecord {
     sort_order_id: Option<i32>,
 }
 
-#[derive(Serialize)]
-struct Unpartitioned {}
-
 /// One entry of a map by field id.
 #[derive(Serialize)]
 struct Pair<V> {
@@ -190,7 +196,10 @@ struct Pair<V> {
     value: V,
 }
 
-/// `manifest_entry` of the specification, for tables without partitions.
+/// Stands in [`ENTRY`] for the fields of the table's partition spec.
+const PARTITION_FIELDS: &str = "@partition";
+
+/// `manifest_entry` of the specification.
 const ENTRY: &str = r#"{"type":"record","name":"manifest_entry","fields":[
 {"name":"status","type":"int","field-id":0},
 {"name":"snapshot_id","type":["null","long"],"default":null,"field-id":1},
@@ -200,7 +209,7 @@ const ENTRY: &str = r#"{"type":"record","name":"manifest_entry","fields":[
 {"name":"content","type":"int","field-id":134},
 {"name":"file_path","type":"string","field-id":100},
 {"name":"file_format","type":"string","field-id":101},
-{"name":"partition","type":{"type":"record","name":"r102","fields":[]},"field-id":102},
+{"name":"partition","type":{"type":"record","name":"r102","fields":@partition},"field-id":102},
 {"name":"record_count","type":"long","field-id":103},
 {"name":"file_size_in_bytes","type":"long","field-id":104},
 {"name":"column_sizes","type":["null",{"type":"array","logicalType":"map","items":{"type":"record","name":"k117_v118","fields":[{"name":"key","type":"int","field-id":117},{"name":"value","type":"long","field-id":118}]}}],"default":null,"field-id":108},

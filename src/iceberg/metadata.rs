@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     IcebergError,
+    partition::Spec,
     place::Place,
     schema::{self, IcebergSchema},
     version::{Facts, Version},
@@ -18,7 +19,7 @@ pub(super) struct Document<'a> {
     pub(super) head: &'a Version,
     /// The snapshots, oldest first, the current one last.
     pub(super) history: &'a [Facts],
-    /// One version for each schema and order that the history names.
+    /// One version for each schema, order and partition spec that the history names.
     pub(super) shapes: &'a [Version],
 }
 
@@ -30,6 +31,7 @@ impl Document<'_> {
     pub(super) fn render(&self) -> Result<Bytes, IcebergError> {
         let head = self.head;
         let (mut schemas, mut orders): (Vec<IcebergSchema>, Vec<(i32, Value)>) = (Vec::new(), Vec::new());
+        let mut specs: Vec<Spec> = Vec::new();
         for version in self.shapes {
             let schema = schema::schema(&version.table)?;
             if schemas.iter().all(|known| known.id != schema.id) {
@@ -39,6 +41,10 @@ impl Document<'_> {
                 && orders.iter().all(|known| known.0 != order.0)
             {
                 orders.push(order);
+            }
+            let spec = Spec::new(&version.table)?;
+            if specs.iter().all(|known| known.id != spec.id) {
+                specs.push(spec);
             }
         }
         let mut last_time = i64::MIN;
@@ -60,9 +66,9 @@ impl Document<'_> {
             "last-column-id": schemas.iter().map(|schema| schema.last_field).max().unwrap_or_default(),
             "current-schema-id": current,
             "schemas": schemas.into_iter().map(|schema| schema.json).collect::<Vec<_>>(),
-            "default-spec-id": 0,
-            "partition-specs": [{"spec-id": 0, "fields": []}],
-            "last-partition-id": 999,
+            "default-spec-id": Spec::new(&head.table)?.id,
+            "partition-specs": specs.iter().map(Spec::json).collect::<Vec<_>>(),
+            "last-partition-id": specs.iter().map(Spec::last_field).max().unwrap_or_default(),
             "default-sort-order-id": schema::order(&head.table).map_or(0, |(id, _)| id),
             "sort-orders": std::iter::once(unsorted).chain(orders.into_iter().map(|(_, order)| order)).collect::<Vec<_>>(),
             "properties": self.properties(),

@@ -2,8 +2,8 @@
 //! segments of our file lists when somebody asks.
 //!
 //! Nothing here is stored or committed: the same snapshot gives the same bytes each time, in every process, so what is
-//! made may be cached, thrown away and made again. It knows no HTTP. The pieces are pure ([`schema`], [`bounds`],
-//! [`manifest`], [`list`], [`metadata`] over [`avro`]); [`making`] puts them together from a store, with the [`history`]
+//! made may be cached, thrown away and made again. It knows no HTTP. The pieces are pure ([`schema`], [`partition`],
+//! [`bounds`], [`manifest`], [`list`], [`metadata`] over [`avro`]); [`making`] puts them together from a store, with the [`history`]
 //! of a table's snapshots, and [`renderings`] keeps what was made within bounds.
 //!
 //! One Iceberg snapshot stands for one snapshot of the dataset and has its number, as id and as sequence number.
@@ -15,6 +15,8 @@
 //!   ([`ObjectName::Removed`]).
 //! - A snapshot that has all files of the one before is an append, whatever became of the segments: readers that go on from
 //!   a snapshot take what is ADDED in appends, and nothing else.
+//! - All files of a table in a snapshot are partitioned alike: when a definition's `partition_by` changes, all are made
+//!   anew. So a manifest has one partition spec, that of the snapshot its columns are from.
 //! - The oldest snapshot that is kept has no snapshot before it any more: all its files are EXISTING.
 //!
 //! The Iceberg v2 specification is <https://iceberg.apache.org/spec/>.
@@ -26,6 +28,7 @@ mod list;
 mod making;
 mod manifest;
 mod metadata;
+mod partition;
 mod place;
 mod renderings;
 mod schema;

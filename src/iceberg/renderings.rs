@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache, sync::DefaultLifecycle};
 use sha2::{Digest, Sha256};
 
-use super::{ObjectName, Place, making::Making, manifest::Summary, version::Facts};
+use super::{ObjectName, Place, making::Making, manifest::Summary, partition::Scalar, version::Facts};
 use crate::{
     catalog::{DatasetId, TableId},
     store::Store,
@@ -16,8 +16,10 @@ use crate::{
 const OBJECTS: u64 = 64 << 20;
 /// Bytes of histories kept, about.
 const HISTORIES: u64 = 32 << 20;
-/// Lengths and counts of manifests kept.
-const SUMMARIES: usize = 65_536;
+/// Bytes of lengths and counts of manifests kept, about.
+const SUMMARIES: u64 = 32 << 20;
+/// Numbers of segments' newest snapshots kept.
+const NEWEST: usize = 65_536;
 
 /// An object of a table's metadata folder.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub(super) type History = Vec<(u64, Option<Facts>)>;
 /// See the module. Shared by all requests.
 pub struct Renderings {
     pub(super) objects: Cache<Address, Arc<Object>, ByBytes>,
-    pub(super) summaries: Cache<Address, Summary>,
+    pub(super) summaries: Cache<Address, Summary, BySize>,
     /// The newest snapshot that added a file, by segment.
     pub(super) newest: Cache<String, u64>,
     pub(super) histories: Cache<(DatasetId, TableId), Arc<History>, ByLines>,
@@ -64,6 +66,17 @@ pub(super) struct ByBytes;
 impl Weighter<Address, Arc<Object>> for ByBytes {
     fn weight(&self, _: &Address, object: &Arc<Object>) -> u64 {
         object.bytes.len() as u64 + 512
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct BySize;
+
+impl Weighter<Address, Summary> for BySize {
+    fn weight(&self, _: &Address, summary: &Summary) -> u64 {
+        let text = |(least, greatest): &(Scalar, Scalar)| least.bytes().len() + greatest.bytes().len();
+        let partitions = summary.partitions.iter().map(|field| 96 + field.extremes.as_ref().map_or(0, text));
+        384 + partitions.sum::<usize>() as u64
     }
 }
 
@@ -86,8 +99,8 @@ impl Default for Renderings {
     fn default() -> Self {
         Self {
             objects: within(OBJECTS, ByBytes),
-            summaries: Cache::new(SUMMARIES),
-            newest: Cache::new(SUMMARIES),
+            summaries: within(SUMMARIES, BySize),
+            newest: Cache::new(NEWEST),
             histories: within(HISTORIES, ByLines),
         }
     }

@@ -146,7 +146,7 @@ fn of_type(kind: &DataType, last: &mut i32) -> Result<Value, IcebergError> {
 }
 
 /// A positive number made from what something says.
-fn digest_id(value: &Value) -> i32 {
+pub(super) fn digest_id(value: &Value) -> i32 {
     let digest = Sha256::digest(value.to_string());
     let number = digest.iter().take(4).fold(0_u32, |all, byte| (all << 8) | u32::from(*byte));
     i32::try_from(number & 0x7fff_ffff).unwrap_or_default().max(1)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{IcebergError, ObjectName, schema};
+use super::{IcebergError, ObjectName, partition::Spec, schema};
 use crate::{
     catalog::{DatasetId, Manifest, TableId, TableSnapshot},
     store::Area,
@@ -79,6 +79,8 @@ pub(super) struct Facts {
     /// Ids of its schema and of its order of rows; 0 for none.
     pub(super) schema: i32,
     pub(super) order: i32,
+    /// Id of its partition spec; 0 for none.
+    pub(super) spec: i32,
 }
 
 impl Facts {
@@ -92,13 +94,18 @@ impl Facts {
         // Most snapshots have the columns of the one before.
         let alike = before.and_then(|(before, facts)| {
             let old = &before.table;
-            let same =
-                old.schema == table.schema && old.primary_key == table.primary_key && old.sort_key == table.sort_key;
+            let same = old.schema == table.schema
+                && old.primary_key == table.primary_key
+                && old.sort_key == table.sort_key
+                && old.partition_by == table.partition_by;
             facts.filter(|_| same)
         });
-        let (schema, order) = match alike {
-            Some(facts) => (facts.schema, facts.order),
-            None => (schema::schema(table)?.id, schema::order(table).map_or(0, |(id, _): (i32, Value)| id)),
+        let (schema, order, spec) = match alike {
+            Some(facts) => (facts.schema, facts.order, facts.spec),
+            None => {
+                let order = schema::order(table).map_or(0, |(id, _): (i32, Value)| id);
+                (schema::schema(table)?.id, order, Spec::new(table)?.id)
+            }
         };
         Ok(Self {
             snapshot: version.snapshot(),
@@ -111,6 +118,7 @@ impl Facts {
             bytes: table.bytes,
             schema,
             order,
+            spec,
         })
     }
 }

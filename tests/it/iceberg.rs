@@ -39,7 +39,7 @@ fn plain(value: &Avro) -> Value {
         Avro::Record(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         Avro::Array(items) => items.iter().map(plain).collect(),
         Avro::Bytes(bytes) => hex::encode(bytes).into(),
-        Avro::Int(number) => (*number).into(),
+        Avro::Int(number) | Avro::Date(number) => (*number).into(),
         Avro::Long(number) => (*number).into(),
         Avro::String(text) => text.as_str().into(),
         Avro::Boolean(value) => (*value).into(),
@@ -266,6 +266,126 @@ async fn a_schema_that_changes_leaves_each_snapshot_its_own() {
     assert_eq!(metadata["last-column-id"], 4);
     assert_eq!(metadata["default-sort-order-id"], 0, "the newest snapshot has no order");
     assert_eq!(metadata["sort-orders"].as_array().unwrap().len(), 2);
+}
+
+/// The metadata of an Avro file that manifests have.
+fn avro_metadata(file: &[u8]) -> BTreeMap<String, String> {
+    let reader = Reader::new(file).unwrap();
+    let text = |(key, value): (&String, &Vec<u8>)| (key.clone(), String::from_utf8(value.clone()).unwrap());
+    reader.user_metadata().iter().map(text).collect()
+}
+
+/// Partitioned by columns of every type that makes partitions; one is called as Avro calls nothing.
+fn parted(by: &[&str]) -> TestTable {
+    let columns =
+        [("id", "int64"), ("year", "int32"), ("day", "date"), ("is it", "bool"), ("code", "utf8"), ("large", "int64")];
+    TestTable::new("t", &columns).sort_key(by).partition_by(by)
+}
+
+#[tokio::test]
+async fn a_partitioned_table_says_so_in_every_object() {
+    let by = ["year", "day", "is it", "code", "large"];
+    let long = "é".repeat(60);
+    let row = |year: Value, code: &str, id: i64| json!({"id": id, "year": year, "day": "1969-12-31", "is it": true, "code": code, "large": 1_i64 << 60});
+    let rows =
+        [row(json!(1999), "b", 1), row(json!(1999), &long, 2), row(json!(null), "b", 3), row(json!(2001), "b", 4)];
+    let shelf = TestShelf::builder().publish("d", parted(&by).file(&rows)).serve().await;
+    let metadata = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    let list = records(&bytes(&shelf, &object(&metadata["snapshots"][0]["manifest-list"])).await);
+    let manifest = bytes(&shelf, &object(&list[0]["manifest_path"])).await;
+    let of_manifest = avro_metadata(&manifest);
+    let fields: Value = serde_json::from_str(&of_manifest["partition-spec"]).unwrap();
+    assert_eq!(of_manifest["partition-spec-id"], metadata["default-spec-id"].to_string());
+    assert_eq!(metadata["partition-specs"], json!([{"spec-id": metadata["default-spec-id"], "fields": fields}]));
+    assert_eq!(list[0]["partition_spec_id"], metadata["default-spec-id"]);
+    let files: Vec<Value> = records(&manifest).iter().map(|entry| entry["data_file"]["partition"].clone()).collect();
+    let at = manifest.windows(30).position(|text| text.starts_with(br#"{"type":"record""#)).unwrap();
+    let schema: Value = serde_json::Deserializer::from_slice(&manifest[at..]).into_iter().next().unwrap().unwrap();
+    let partition = schema["fields"][4]["type"]["fields"].as_array().unwrap();
+    let partition = partition.iter().find(|field| field["name"] == "partition").unwrap();
+    insta::assert_json_snapshot!(
+        "iceberg_partitions",
+        json!({
+            "last-partition-id": metadata["last-partition-id"],
+            "partition-specs": metadata["partition-specs"],
+            "partition": partition,
+            "files": files,
+            "summaries": list[0]["partitions"],
+        })
+    );
+}
+
+#[tokio::test]
+async fn each_snapshot_keeps_the_partitions_it_was_made_with() {
+    let store = Store::in_memory();
+    let publish = async |table: TestTable| TestSnapshot::new("d", vec![table]).publish(&store).await;
+    let row = |id: i64| json!({"id": id, "year": 2000 + id % 3, "day": "2024-01-01", "is it": false, "code": format!("c{}", id % 2), "large": 1});
+    let rows: Vec<Value> = (0..12).map(row).collect();
+    // By year; a file more; by year and code; by nothing; by year again.
+    publish(parted(&["year"]).file(&rows)).await;
+    let first = files(&store, "d", 1).await;
+    publish(parted(&["year"]).keep(&first).file(&rows[..1])).await;
+    publish(parted(&["code", "year"]).file(&rows)).await;
+    publish(parted(&[]).file(&rows)).await;
+    publish(parted(&["year"]).file(&rows)).await;
+    let shelf = TestShelf::builder().store(store.clone()).serve().await;
+    let metadata = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    let specs = metadata["partition-specs"].as_array().unwrap();
+    let ids: Vec<i64> = specs.iter().map(|spec| spec["spec-id"].as_i64().unwrap()).collect();
+    assert_eq!(specs.len(), 3);
+    assert_eq!((metadata["default-spec-id"].as_i64(), ids[2]), (Some(ids[0]), 0));
+    // The same column by the same transform is the same partition field in every spec.
+    assert_eq!(
+        specs[0]["fields"],
+        json!([{"source-id": 2, "field-id": 1002, "name": "year", "transform": "identity"}])
+    );
+    assert_eq!(specs[1]["fields"][1], specs[0]["fields"][0]);
+    assert_eq!(metadata["last-partition-id"], 1005);
+
+    let mut found = Vec::new();
+    for snapshot in metadata["snapshots"].as_array().unwrap() {
+        read(&shelf, snapshot).await;
+        let mut manifests = Vec::new();
+        for manifest in records(&bytes(&shelf, &object(&snapshot["manifest-list"])).await) {
+            let file = bytes(&shelf, &object(&manifest["manifest_path"])).await;
+            let spec = ids.iter().position(|id| manifest["partition_spec_id"] == json!(id)).unwrap();
+            let of_manifest = avro_metadata(&file);
+            assert_eq!(of_manifest["partition-spec-id"], ids[spec].to_string());
+            assert_eq!(serde_json::from_str::<Value>(&of_manifest["partition-spec"]).unwrap(), specs[spec]["fields"]);
+            let fields = specs[spec]["fields"].as_array().unwrap();
+            assert_eq!(manifest["partitions"].as_array().unwrap().len(), fields.len());
+            for entry in records(&file) {
+                let data = &entry["data_file"];
+                let partition = data["partition"].as_object().unwrap();
+                assert_eq!(partition.len(), fields.len());
+                // Its value is in its own bounds, and in those the list has of the manifest.
+                for (at, field) in fields.iter().enumerate().filter(|(_, field)| field["name"] == "year") {
+                    let binary = hex::encode((partition["year"].as_i64().unwrap() as i32).to_le_bytes());
+                    for side in ["lower_bounds", "upper_bounds"] {
+                        let bounds = data[side].as_array().unwrap();
+                        let bound = bounds.iter().find(|bound| bound["key"] == field["source-id"]).unwrap();
+                        assert_eq!(bound["value"], json!(binary));
+                    }
+                    let summary = &manifest["partitions"][at];
+                    assert!(
+                        summary["lower_bound"].as_str() <= Some(&binary)
+                            && summary["upper_bound"].as_str() >= Some(&binary)
+                    );
+                }
+            }
+            manifests.push(spec);
+        }
+        found.push(manifests);
+    }
+    // What a snapshot removes is partitioned as the snapshot before.
+    assert_eq!(found, [vec![0], vec![0], vec![1, 0], vec![2, 1], vec![0, 2]]);
+
+    // A history that begins later has the specs that are left in it, under the ids they had.
+    let schema = metadata["current-schema-id"].clone();
+    publish(parted(&["code", "year"]).file(&rows)).await;
+    let later = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    assert_eq!((&later["partition-specs"], &later["current-schema-id"]), (&metadata["partition-specs"], &schema));
+    assert_eq!(later["default-spec-id"], json!(ids[1]));
 }
 
 #[tokio::test]
