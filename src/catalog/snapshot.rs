@@ -248,6 +248,10 @@ pub struct DataFile {
     /// there are no rows. Not told by bounds, which cut long text short.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub partition: BTreeMap<String, serde_json::Value>,
+    /// Where its row groups begin (the first page of each), where it has several: what a file may be cut at for several
+    /// readers. Empty in lists older than this, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_groups: Vec<i64>,
     /// Bounds of top-level columns with statistics, by name.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnBounds>,

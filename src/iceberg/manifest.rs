@@ -153,7 +153,8 @@ impl<'a> Columns<'a> {
             lower_bounds: Some(lower),
             upper_bounds: Some(upper),
             key_metadata: None,
-            split_offsets: None,
+            // A file of one row group need not be told where that begins, nor can it be split.
+            split_offsets: (!file.row_groups.is_empty()).then(|| file.row_groups.clone()),
             equality_ids: None,
             sort_order_id: Some(self.order),
         }

@@ -59,6 +59,7 @@ impl Shelf<'_> {
                 part: part.to_owned(),
                 added_in: self.snapshot,
                 partition: file.partition,
+                row_groups: file.row_groups,
                 columns: file.columns,
             });
         }

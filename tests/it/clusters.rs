@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bucket::exports::Exported,
+    iceberg_clients::part_again,
     origin::Origin,
     shop::{Shop, ours},
 };
@@ -177,6 +178,7 @@ fn a_million_and_a_half_rows_are_counted_filtered_and_grouped_as_they_are() {
     assert_eq!(local.code, Some(0), "{local}");
     let local = shop.path("a store").canonicalize().unwrap();
     let bucket = Exported::in_bucket("for-spark", "s3a").expect("scripts/tools installs an S3 server");
+    part_again(&origin, &shop);
     let server = shop.serve();
     let jars = clusters.join("jars");
     let exported = [local.to_str().unwrap(), &bucket.about.to_string()];

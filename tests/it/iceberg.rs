@@ -157,6 +157,28 @@ async fn the_metadata_of_a_table_is_golden() {
 }
 
 #[tokio::test]
+async fn a_file_of_several_row_groups_says_where_each_begins() {
+    let store = Store::in_memory();
+    let rows: Vec<Value> = (0..250).map(row).collect();
+    TestSnapshot::new("d", vec![small().file(&rows).file(&rows[..100])]).publish(&store).await;
+    let known = files(&store, "d", 1).await;
+    assert_eq!((known[0].row_groups.len(), known[0].row_groups[0], known[1].row_groups.len()), (3, 4, 0));
+    // A list that is older than this does not say it.
+    let mut old = known[0].clone();
+    old.row_groups.clear();
+    TestSnapshot::new("d", vec![small().keep(&known[1..]).keep(&[old])]).publish(&store).await;
+    let shelf = TestShelf::builder().store(store).serve().await;
+    let metadata = shelf.json("/iceberg/v1/namespaces/d/tables/t").await["metadata"].clone();
+    let mut found = Vec::new();
+    for snapshot in metadata["snapshots"].as_array().unwrap() {
+        let list = records(&bytes(&shelf, &object(&snapshot["manifest-list"])).await);
+        let manifest = records(&bytes(&shelf, &object(&list[0]["manifest_path"])).await);
+        found.push(manifest.iter().map(|entry| entry["data_file"]["split_offsets"].clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(found, [vec![json!(known[0].row_groups), json!(null)], vec![json!(null), json!(null)]]);
+}
+
+#[tokio::test]
 async fn each_snapshot_is_the_files_it_had_with_what_came_and_what_went() {
     let store = Store::in_memory();
     let publish = async |table: TestTable| TestSnapshot::new("d", vec![table]).publish(&store).await;

@@ -77,6 +77,57 @@ fn evolve(origin: &Origin, shop: &Shop) {
     shop.ingest("evolving").published();
 }
 
+/// Publishes snapshots of a table that is partitioned by a column; with one part replaced; by three others, one with a name
+/// that Avro has not; not at all; by the first column again, which has become wider; by one that was, another that was being gone.
+pub(crate) fn part_again(origin: &Origin, shop: &Shop) {
+    let part = |number: u32, version: u32| {
+        let row = |n: u32| {
+            let id = number * 1000 + n;
+            // Every hundredth row is of no year.
+            let year = if n % 100 == 99 { String::new() } else { (2000 + number + n / 400).to_string() };
+            format!(
+                "{id},{year},2024-0{}-01,{},{},{version}\n",
+                n % 2 + 1,
+                ["ä", "b"][n as usize % 2],
+                n.is_multiple_of(3)
+            )
+        };
+        let text = std::iter::once("id,year,day,code,flag,version\n".to_owned()).chain((0..1000).map(row));
+        origin.put(&format!("/parted/{number}.csv"), text.collect::<String>());
+    };
+    let publish = |keys: &str, kind: &str, day: &str| {
+        let definition = format!(
+            r#"[[table]]
+name = "t"
+source = {{ url = "{}", each = {{ n = ["0", "1", "2"] }} }}
+format = {{ type = "csv" }}
+primary_key = ["id"]
+{keys}
+column = [
+    {{ name = "id", type = "int64" }},
+    {{ name = "year", type = "{kind}" }},
+    {day}
+    {{ name = "code" }},
+    {{ name = "flag", type = "bool" }},
+    {{ name = "version", type = "int32" }},
+]
+"#,
+            origin.url("/parted/{n}.csv")
+        );
+        shop.define("parted", &definition);
+        shop.ingest("parted").published_whole();
+    };
+    (0..3).for_each(|number| part(number, 1));
+    let day = r#"{ name = "the day", from = "day", type = "date" },"#;
+    publish("partition_by = [\"year\"]", "int32", day);
+    part(1, 2);
+    publish("partition_by = [\"year\"]", "int32", day);
+    publish("partition_by = [\"code\", \"the day\", \"flag\"]", "int32", day);
+    publish("", "int32", day);
+    publish("partition_by = [\"year\"]", "int64", day);
+    publish("partition_by = [\"code\"]", "int64", "");
+}
+
 /// The ids of a snapshot's columns by name.
 fn ids(metadata: &Value, snapshot: usize) -> Vec<(String, i64)> {
     let id = &metadata["snapshots"][snapshot]["schema-id"];
@@ -183,6 +234,7 @@ fn readers_of_iceberg_agree_with_the_api() {
     };
     let (origin, shop) = (Origin::start(), Shop::new().env("OPENSHELF_STORE", Some(STORE)));
     evolve(&origin, &shop);
+    part_again(&origin, &shop);
     let samples =
         shop.command(&["ingest", "--all", "--sample", "--json"]).env("OPENSHELF_DATASETS", ours()).output().unwrap();
     assert!(samples.status.success(), "{}", String::from_utf8_lossy(&samples.stderr));
@@ -202,7 +254,9 @@ fn readers_of_iceberg_agree_with_the_api() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for said in ["tables agree", "5 snapshots agree", "filters agree", "exports agree"] {
+    for said in
+        ["tables agree", "5 snapshots agree", "filters agree", "partitions agree in 6 snapshots", "exports agree"]
+    {
         assert!(text.contains(said), "{text}");
     }
 }

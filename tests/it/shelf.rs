@@ -305,6 +305,7 @@ async fn put(
                 part: format!("test-{number}-{at}"),
                 added_in: number,
                 partition: encoded.partition,
+                row_groups: encoded.row_groups,
                 columns: encoded.columns,
             });
         }

@@ -14,7 +14,10 @@ use parquet::{
         arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
     errors::ParquetError,
-    file::writer::SerializedFileWriter,
+    file::{
+        metadata::{ColumnChunkMetaData, ParquetMetaData},
+        writer::SerializedFileWriter,
+    },
 };
 use sha2::{Digest, Sha256};
 
@@ -181,9 +184,16 @@ impl Files {
         file.writer.flush().map_err(|error| super::spill::failed(&path, "write", &error))?;
         let sha256 = file.writer.inner().sha256();
         let columns = bounds(&metadata, &self.shape.table, &self.shape.schema, &file.nan)?;
-        let partition = self.shape.partitions.value();
-        let folder = Arc::clone(&self.shape.folder);
-        self.done.push(EncodedFile { path, bytes, rows: file.rows, sha256, partition, columns, _folder: folder });
+        self.done.push(EncodedFile {
+            path,
+            bytes,
+            rows: file.rows,
+            sha256,
+            partition: self.shape.partitions.value(),
+            row_groups: row_groups(&metadata),
+            columns,
+            _folder: Arc::clone(&self.shape.folder),
+        });
         Ok(())
     }
 }
@@ -281,6 +291,13 @@ impl ColumnWriters {
         }
         Ok(())
     }
+}
+
+/// Where row groups begin, if there are several.
+fn row_groups(metadata: &ParquetMetaData) -> Vec<i64> {
+    let groups = metadata.row_groups();
+    let first = |column: &ColumnChunkMetaData| column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    if groups.len() < 2 { Vec::new() } else { groups.iter().filter_map(|g| g.columns().first().map(first)).collect() }
 }
 
 /// Encodes columns on a few threads, the largest first.

@@ -88,6 +88,8 @@ pub struct EncodedFile {
     pub sha256: String,
     /// Value of each partition column.
     pub partition: BTreeMap<String, Value>,
+    /// Where its row groups begin, where it has several: one begins where all files do.
+    pub row_groups: Vec<i64>,
     /// Bounds of its top-level columns.
     pub columns: BTreeMap<String, ColumnBounds>,
     _folder: Arc<Folder>,

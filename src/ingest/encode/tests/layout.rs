@@ -54,6 +54,14 @@ fn pages_are_small_indexed_and_checked() {
     let metadata = metadata(file);
     let groups: Vec<i64> = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(groups, [12_345, 12_345, 5_310]);
+    // Where each begins, one after the other; right after the magic number, and where the pages of the one before end.
+    assert_eq!(file.row_groups.len(), 3);
+    assert!(file.row_groups[0] == 4 && file.row_groups.is_sorted());
+    for (at, group) in metadata.row_groups().iter().enumerate() {
+        let ends = group.columns().iter().map(|column| (column.byte_range().0 + column.byte_range().1) as i64);
+        assert_eq!(group.columns().iter().map(|column| column.byte_range().0 as i64).min(), Some(file.row_groups[at]));
+        assert!(file.row_groups.get(at + 1).is_none_or(|next| ends.max() == Some(*next)));
+    }
     let offsets = metadata.offset_index().unwrap();
     let mut dictionaries = 0;
     for (group, offsets) in metadata.row_groups().iter().zip(offsets) {
