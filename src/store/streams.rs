@@ -108,7 +108,12 @@ impl Store {
         let store = self.clone();
         let pieces = pieces(FIRST_PIECE, LARGEST_PIECE).map(move |piece| {
             let (store, path) = (store.clone(), path.clone());
-            async move { store.read(&path, piece).await }
+            async move {
+                // To its end, also while the client takes nothing: a connection that nobody reads from is ended by the other
+                // side, and what is asked for again later than the retries last is not had.
+                let (name, read) = (path.clone(), tokio::spawn(async move { store.read(&path, piece).await }));
+                read.await.unwrap_or_else(|error| Err(StoreError::unavailable(name, error)))
+            }
         });
         let mut pieces = futures::stream::iter(pieces).buffered(READ_AHEAD);
         let first = pieces.try_next().await?;

@@ -3,13 +3,14 @@
 use std::{
     fmt,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result, memory::InMemory, path::Path,
+    Attributes, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
 
 use super::*;
@@ -24,6 +25,8 @@ struct Lossy {
     conflicts: AtomicU32,
     lists: AtomicU32,
     reads: AtomicU32,
+    /// Milliseconds after which the rest of an answer is not given any more; 0 for never.
+    patience: AtomicU32,
 }
 
 impl fmt::Display for Lossy {
@@ -61,7 +64,22 @@ impl ObjectStore for Lossy {
     }
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        self.inner.get_opts(path, options).await
+        let mut got = self.inner.get_opts(path, options).await?;
+        let patience = Duration::from_millis(self.patience.load(Ordering::SeqCst).into());
+        if !patience.is_zero() {
+            let (meta, range, begun) = (got.meta.clone(), got.range.clone(), Instant::now());
+            let body = got.bytes().await?;
+            let parts: Vec<_> = body.chunks(64 << 10).map(|part| body.slice_ref(part)).collect();
+            let stream = futures::stream::iter(parts);
+            // As from a network: not all at once.
+            let stream = stream.then(move |part| async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if begun.elapsed() < patience { Ok(part) } else { Err(lost()) }
+            });
+            let payload = GetResultPayload::Stream(stream.boxed());
+            got = GetResult { payload, meta, range, attributes: Attributes::default() };
+        }
+        Ok(got)
     }
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(paths)
@@ -157,6 +175,24 @@ async fn asking_for_the_boundary_again_costs_one_question_and_a_new_one_is_seen_
         let after = (storage.lists.load(Ordering::SeqCst), storage.reads.load(Ordering::SeqCst));
         assert_eq!(after, (before.0, before.1 + 1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storage_that_waits_for_nobody_is_not_kept_waiting_by_a_client_that_pauses() {
+    let (storage, store) = lossy();
+    let body: Vec<u8> = (0..12 << 20_u32).map(|at| (at % 251) as u8).collect();
+    storage.put_opts(&Path::from("d/data/t/f.parquet"), body.clone().into(), PutOptions::default()).await.unwrap();
+    storage.patience.store(1000, Ordering::SeqCst);
+    let mut stream = store.stream("d/data/t/f.parquet", 0..body.len() as u64).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(part) = stream.next().await {
+        read.extend_from_slice(&part.unwrap());
+        if storage.reads.load(Ordering::SeqCst) < 4 {
+            // The next ones are on their way.
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+        }
+    }
+    assert!(read == body, "{} bytes of {}", read.len(), body.len());
 }
 
 fn again(storage: &Arc<Lossy>) -> Store {

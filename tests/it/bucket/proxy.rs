@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -73,6 +76,8 @@ struct Shared {
     client: reqwest::Client,
     asked: Mutex<Vec<Asked>>,
     plan: Mutex<Plan>,
+    /// Answers that were not waited for ([`Fault::Impatient`]).
+    given_up: AtomicUsize,
 }
 
 /// Running; stops when dropped.
@@ -91,16 +96,20 @@ impl Proxy {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             asked: Mutex::default(),
             plan: Mutex::new(Box::new(|_| None)),
+            given_up: AtomicUsize::new(0),
         });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (say, address) = std::sync::mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let held = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                // What the kernel holds of an answer has left the storage: little, so that a storage that ends it is noticed.
+                socket.set_send_buffer_size(64 << 10).unwrap();
+                socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+                let listener = socket.listen(1024).unwrap();
+                say.send(listener.local_addr().unwrap()).unwrap();
                 tokio::select! {
                     () = accept(listener, held) => {}
                     _ = stopped => {}
@@ -108,6 +117,7 @@ impl Proxy {
             });
             runtime.shutdown_background();
         });
+        let address = address.recv().unwrap();
         Self { address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -119,6 +129,11 @@ impl Proxy {
     /// What was asked since the last time this was asked.
     pub(crate) fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.shared.asked.lock().unwrap())
+    }
+
+    /// How many answers it did not wait for.
+    pub(crate) fn given_up(&self) -> usize {
+        self.shared.given_up.load(Ordering::SeqCst)
     }
 
     /// How often each operation was asked for, since the last [`Self::take`].
@@ -211,9 +226,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         Some(Fault::Impatient(milliseconds)) => {
             let begun = std::time::Instant::now();
             let patience = Duration::from_millis(milliseconds);
-            Body::from_stream(chunks.map(move |chunk| match begun.elapsed() < patience {
-                true => chunk.map_err(|_| gone()),
-                false => Err(gone()),
+            let shared = Arc::clone(&shared);
+            Body::from_stream(chunks.map(move |chunk| {
+                if begun.elapsed() < patience {
+                    return chunk.map_err(|_| gone());
+                }
+                shared.given_up.fetch_add(1, Ordering::SeqCst);
+                Err(gone())
             }))
         }
         _ => Body::from_stream(chunks),
