@@ -2,8 +2,10 @@
 //! segments of our file lists when somebody asks.
 //!
 //! Nothing here is stored or committed: the same snapshot gives the same bytes each time, in every process, so what is
-//! made may be cached, thrown away and made again. It knows no HTTP. The pieces are pure ([`schema`], [`partition`],
-//! [`bounds`], [`manifest`], [`list`], [`metadata`] over [`avro`]); [`making`] puts them together from a store, with the [`history`]
+//! made may be cached, thrown away and made again. Another version of this software may render other bytes, so it has other
+//! addresses ([`RENDERING`]): metadata says how long each manifest is, and caches keep all of it for good. It knows no
+//! HTTP. The pieces are pure ([`schema`], [`partition`], [`bounds`], [`manifest`], [`list`], [`metadata`] over [`avro`]);
+//! [`making`] puts them together from a store, with the [`history`]
 //! of a table's snapshots, and [`renderings`] keeps what was made within bounds.
 //!
 //! One Iceberg snapshot stands for one snapshot of the dataset and has its number, as id and as sequence number.
@@ -38,7 +40,7 @@ pub use making::Making;
 pub use place::Place;
 pub use renderings::{Object, Renderings};
 
-pub use crate::store::ObjectName;
+pub use crate::store::{ObjectName, RENDERING};
 
 /// What keeps an Iceberg object from being made.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Where readers find a table's data files and metadata: absolute addresses, all of one scheme.
 
-use super::ObjectName;
+use super::{ObjectName, RENDERING};
 use crate::{
     catalog::{DataFile, DatasetId, TableId},
     store::{Area, Key},
@@ -29,7 +29,7 @@ impl Place {
 
     /// An object of its metadata.
     pub fn object(&self, dataset: &DatasetId, table: &TableId, area: Area, name: &ObjectName) -> String {
-        format!("{}/metadata/{name}", self.table(dataset, table, area))
+        format!("{}/metadata/{RENDERING}/{name}", self.table(dataset, table, area))
     }
 
     /// A data file.

@@ -2,6 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+/// The folder, in a table's metadata folder, of what this version of the software renders. Another one may render other bytes
+/// of the same snapshot: so what an address leads to never changes.
+pub const RENDERING: &str = env!("CARGO_PKG_VERSION");
+
 /// What lies in the folder of a table whose metadata was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Exported {

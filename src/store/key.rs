@@ -8,7 +8,8 @@
 //! <dataset>/derived/<n>/<table>/<thing>.json          a whole small thing, or the marker of a folder that is whole
 //! <dataset>/derived/<n>/<table>/<thing>/<build>/<file>
 //! <dataset>/runs/<ulid>.json
-//! <dataset>/iceberg/<table>/metadata/<object>         written by `export-iceberg`; made anew by the next one
+//! <dataset>/iceberg/<table>/metadata/<file>           written by `export-iceberg`; made anew by the next one
+//! <dataset>/iceberg/<table>/metadata/<version>/<object>
 //! _openshelf/extracts/…                    see `extracts`
 //! _openshelf/gc/<dataset>/<20 digits>.json what garbage collection decided before it removed anything; create-only
 //! ```
@@ -22,6 +23,7 @@ use object_store::path::Path;
 use super::{
     Exported, StoreError,
     extracts::{self, Agenda, EXTRACTS, OPENSHELF},
+    iceberg::RENDERING,
 };
 use crate::catalog::{DatasetId, License, Manifest, Redistribution, TableId, TableSnapshot, extract::ExtractId};
 
@@ -235,9 +237,10 @@ impl fmt::Display for Key {
                 write!(f, "{}/derived/{}/{}/{thing}/{build}/{file}", of.dataset, of.snapshot, of.table)
             }
             Self::Run { dataset, run, .. } => write!(f, "{dataset}/runs/{run}.json"),
-            Self::Iceberg { dataset, table, object, .. } => {
-                write!(f, "{dataset}/iceberg/{table}/metadata/{object}")
-            }
+            Self::Iceberg { dataset, table, object, .. } => match object {
+                Exported::Object(name) => write!(f, "{dataset}/iceberg/{table}/metadata/{RENDERING}/{name}"),
+                Exported::Version(_) | Exported::Hint => write!(f, "{dataset}/iceberg/{table}/metadata/{object}"),
+            },
             Self::ExtractFile { id, file } => write!(f, "{OPENSHELF}/{EXTRACTS}/{id}/{file}"),
             Self::ExtractDue { agenda, name } => write!(f, "{OPENSHELF}/{EXTRACTS}/{}/{name}.json", agenda.folder()),
         }

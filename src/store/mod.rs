@@ -50,7 +50,7 @@ pub use collect::{Collected, Collection, Doomed, Kind, Tally, Why};
 pub use derived::DerivedFolder;
 pub use error::StoreError;
 pub use extracts::{Agenda, Due};
-pub use iceberg::{Exported, InvalidObjectName, ObjectName};
+pub use iceberg::{Exported, InvalidObjectName, ObjectName, RENDERING};
 pub use key::{Area, DerivedFrom, Key};
 pub use listed::Listed;
 pub use manifests::MANIFEST_FORMAT;

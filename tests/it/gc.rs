@@ -330,11 +330,12 @@ fn exported_metadata_of_collected_snapshots_goes_with_them() {
     let numbers: Vec<_> = metadata["snapshots"].as_array().unwrap().iter().map(|one| &one["snapshot-id"]).collect();
     assert_eq!(numbers, [5, 6, 7]);
     let mut reached = BTreeSet::new();
+    let rendered = folder.join(env!("CARGO_PKG_VERSION"));
     for snapshot in metadata["snapshots"].as_array().unwrap() {
         let list = name(&snapshot["manifest-list"]);
-        for manifest in records(&std::fs::read(folder.join(&list)).unwrap()) {
+        for manifest in records(&std::fs::read(rendered.join(&list)).unwrap()) {
             let manifest = name(&manifest["manifest_path"]);
-            for entry in records(&std::fs::read(folder.join(&manifest)).unwrap()) {
+            for entry in records(&std::fs::read(rendered.join(&manifest)).unwrap()) {
                 let file = entry["data_file"]["file_path"].as_str().unwrap().trim_start_matches("file://");
                 assert!(entry["status"] == 2 || Path::new(file).exists(), "{manifest} names {file}");
             }

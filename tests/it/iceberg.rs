@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::shelf::{TestShelf, TestSnapshot, TestTable, films, header, now, schema};
 
+/// Where what this version of the program renders lies.
+const META: &str = concat!("metadata/", env!("CARGO_PKG_VERSION"));
 const TITLES: &str = "/iceberg/v1/namespaces/films/tables/titles";
 
 /// What an address of the bucket is here.
@@ -142,14 +144,16 @@ async fn the_metadata_of_a_table_is_golden() {
     })]);
     let shelf = TestShelf::builder().publish("films", table).serve().await;
     let loaded = shelf.json(TITLES).await;
-    assert_eq!(loaded["metadata-location"], "s3://data/films/titles/metadata/00001-00001.metadata.json");
-    let read = bytes(&shelf, "/data/films/titles/metadata/00001-00001.metadata.json").await;
+    assert_eq!(loaded["metadata-location"], format!("s3://data/films/titles/{META}/00001-00001.metadata.json"));
+    let read = bytes(&shelf, &format!("/data/films/titles/{META}/00001-00001.metadata.json")).await;
     assert_eq!(serde_json::from_slice::<Value>(&read).unwrap(), loaded["metadata"]);
     let mut metadata = loaded["metadata"].clone();
+    let list = metadata["snapshots"][0]["manifest-list"].take();
+    assert_eq!(list, format!("s3://data/films/titles/{META}/snap-00001.avro"));
     metadata["snapshots"][0]["summary"]["total-files-size"] = json!("[bytes]");
     insta::assert_json_snapshot!("iceberg_metadata", metadata);
 
-    let list = records(&bytes(&shelf, &object(&metadata["snapshots"][0]["manifest-list"])).await);
+    let list = records(&bytes(&shelf, &object(&list)).await);
     let entries = records(&bytes(&shelf, &object(&list[0]["manifest_path"])).await);
     let mut data = entries[0]["data_file"].clone();
     data["file_size_in_bytes"] = json!("[bytes]");
@@ -452,7 +456,7 @@ async fn the_catalog_lists_and_finds_tables() {
 #[tokio::test]
 async fn objects_answer_as_files_do() {
     let shelf = TestShelf::builder().publish("films", films()).serve().await;
-    let list = "/data/films/titles/metadata/snap-00001.avro";
+    let list = &format!("/data/films/titles/{META}/snap-00001.avro");
     let whole = bytes(&shelf, list).await;
     let head = shelf.send(Method::HEAD, list, &[("authorization", "AWS4-HMAC-SHA256 Credential=anonymous/…")]).await;
     assert_eq!((head.status().as_u16(), header(&head, "content-length")), (200, Some(whole.len().to_string())));
@@ -467,6 +471,16 @@ async fn objects_answer_as_files_do() {
     assert_eq!(shelf.get_with(list, &[("range", "bytes=9999999-")]).await.status(), 416);
     assert_eq!(shelf.get_with(list, &[("if-match", "\"other\"")]).await.status(), 412);
     assert_eq!(shelf.get_with(list, &[("if-none-match", &tag)]).await.status(), 304);
+    let cached = |of: &reqwest::Response| header(of, "cache-control").unwrap();
+    assert!(cached(&head).contains("immutable"));
+    // What another version of the program named is had, but it may be other bytes.
+    let other = shelf.get("/data/films/titles/metadata/0.0.7/snap-00001.avro").await;
+    assert_eq!((other.status().as_u16(), cached(&other).as_str()), (200, "no-store"));
+    assert_eq!(other.bytes().await.unwrap(), whole);
+    for rendering in ["x", "..", "0.1.0%2f", "%00", "0.1.0%20"] {
+        let address = format!("/data/films/titles/metadata/{rendering}/snap-00001.avro");
+        assert_eq!(shelf.get(&address).await.status(), 404, "{address}");
+    }
     let segment = "0".repeat(64);
     for name in [
         "snap-00002.avro",
@@ -479,7 +493,7 @@ async fn objects_answer_as_files_do() {
         &format!("removed-00001-{segment}.avro"),
         &format!("added-99999-{segment}.avro"),
     ] {
-        assert_eq!(shelf.get(&format!("/data/films/titles/metadata/{name}")).await.status(), 404, "{name}");
+        assert_eq!(shelf.get(&format!("/data/films/titles/{META}/{name}")).await.status(), 404, "{name}");
     }
 }
 
@@ -493,7 +507,7 @@ async fn segments_of_another_table_are_not_shown_as_this_ones() {
     let manifest = store.manifest(&"d".parse().unwrap(), 1).await.unwrap().unwrap();
     let segment = &manifest.table("other").unwrap().segments[0].hash;
     for kind in ["kept", "added"] {
-        let of = |table: &str| format!("/data/d/{table}/metadata/{kind}-00001-{segment}.avro");
+        let of = |table: &str| format!("/data/d/{table}/{META}/{kind}-00001-{segment}.avro");
         assert_eq!(shelf.get(&of("other")).await.status(), 200);
         assert_eq!(shelf.get(&of("t")).await.status(), 404);
     }
@@ -550,7 +564,7 @@ async fn personal_datasets_are_refused_with_the_way_to_ones_own_copy() {
     assert_eq!((status, kind.as_str()), (403, "ForbiddenException"));
     assert!(message.contains("openshelf ingest d"), "{message}");
     for name in ["00001-00001.metadata.json", "snap-00001.avro"] {
-        let status = shelf.get(&format!("/data/d/t/metadata/{name}")).await.status();
+        let status = shelf.get(&format!("/data/d/t/{META}/{name}")).await.status();
         assert!([403, 451].contains(&status.as_u16()), "{status}");
     }
     // Later it is open: what was personal stays so, and is in no history.
@@ -559,7 +573,7 @@ async fn personal_datasets_are_refused_with_the_way_to_ones_own_copy() {
     assert_eq!(metadata["snapshots"].as_array().unwrap().len(), 1);
     let seen = read(&shelf, &metadata["snapshots"][0]).await;
     assert!(seen.deleted.is_empty() && seen.live.len() == 1);
-    assert!([403, 451].contains(&shelf.get("/data/d/t/metadata/snap-00001.avro").await.status().as_u16()));
+    assert!([403, 451].contains(&shelf.get(&format!("/data/d/t/{META}/snap-00001.avro")).await.status().as_u16()));
     // On one's own machine all of it is there.
     let own = TestShelf::builder().store(store).serve().await;
     assert_eq!(own.json("/iceberg/v1/namespaces").await["namespaces"], json!([["d"]]));

@@ -179,12 +179,13 @@ fn exported_metadata_is_written_once_and_grows_with_the_history() {
     assert_eq!(first.code, Some(0), "{first}");
     let folder = shop.path(&format!("{STORE}/evolving/iceberg/t/metadata"));
     let listed = || {
-        let names = std::fs::read_dir(&folder).unwrap();
-        let read = |entry: std::io::Result<std::fs::DirEntry>| {
-            let path = entry.unwrap().path();
+        let rendered = folder.join(env!("CARGO_PKG_VERSION"));
+        let names = [&folder, &rendered].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let paths = names.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let read = |path: std::path::PathBuf| {
             (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
         };
-        names.map(read).collect::<std::collections::BTreeMap<_, _>>()
+        paths.map(read).collect::<std::collections::BTreeMap<_, _>>()
     };
     let before = listed();
     assert_eq!(before["version-hint.text"], b"5");

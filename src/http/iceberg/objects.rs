@@ -1,5 +1,5 @@
-//! `/data/{dataset}/{table}/metadata/{object}`: what the metadata of a table leads to, as objects of the bucket. They are in
-//! no listing: nobody reads a table's Parquet files and finds these between them.
+//! `/data/{dataset}/{table}/metadata/{rendering}/{object}`: what the metadata of a table leads to, as objects of the bucket.
+//! They are in no listing: nobody reads a table's Parquet files and finds these between them.
 
 use axum::{
     extract::State,
@@ -17,15 +17,16 @@ use crate::{
         problem::{Kind, Problem},
         state::AppState,
     },
-    iceberg::{ObjectName, Place},
+    iceberg::{ObjectName, Place, RENDERING},
 };
 
 /// An object of a table's Iceberg metadata; ranges, conditions and HEAD work as for files.
 #[utoipa::path(
-    get, path = "/data/{dataset}/{table}/metadata/{object}", tag = "iceberg",
+    get, path = "/data/{dataset}/{table}/metadata/{rendering}/{object}", tag = "iceberg",
     params(
         ("dataset" = String, Path, description = "Dataset"),
         ("table" = String, Path, description = "Table"),
+        ("rendering" = String, Path, description = "The version of the software that named it"),
         ("object" = String, Path, description = "Its name, as the table's metadata gives it")
     ),
     responses(
@@ -45,8 +46,10 @@ pub(in crate::http) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let found = table(&state, path.get("dataset"), path.get("table")).await?;
-    let name: ObjectName = path.get("object").parse().map_err(|_| {
-        let detail = format!("`{}.{}` has no object `{}`.", found.dataset, found.id, path.get("object"));
+    let rendering = path.get("rendering");
+    let named = path.get("object").parse::<ObjectName>().ok().filter(|_| is_version(rendering));
+    let name = named.ok_or_else(|| {
+        let detail = format!("`{}.{}` has no object `{rendering}/{}`.", found.dataset, found.id, path.get("object"));
         let hint = format!("/iceberg/v1/namespaces/{}/tables/{}", found.dataset, found.id);
         Problem::new(Kind::FileNotFound, detail).hint(state.url(&hint))
     })?;
@@ -66,9 +69,19 @@ pub(in crate::http) async fn get(
         bytes: made.bytes.len() as u64,
         sha256: &made.sha256,
         modified: of.created,
-        policy: CachePolicy::of(true, gate::is_personal(license)),
+        policy: match rendering == RENDERING {
+            true => CachePolicy::of(true, gate::is_personal(license)),
+            // Named by another version of this software, which may have rendered it otherwise: a job that is under way goes on.
+            false => CachePolicy::Never,
+        },
         snapshots: name.snapshot().to_string(),
         licenses: vec![&license.url],
     };
     file::serve(&state, &served, &method, &headers).await
+}
+
+/// Whether this may be a version of this software.
+fn is_version(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'))
 }

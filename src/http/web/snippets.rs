@@ -31,7 +31,7 @@ pub(super) fn lines(base: &str, dataset: &str, table: &str, files: &[DataFile]) 
         "Iceberg",
         format!(
             "from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('openshelf', type='rest', uri='{base}/iceberg')\n\
-             df = catalog.load_table('{dataset}.{table}').scan(limit=1000).to_pandas()"
+             table = catalog.load_table('{dataset}.{table}').scan(limit=1000).to_arrow()"
         ),
     ));
     all
