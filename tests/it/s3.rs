@@ -275,7 +275,9 @@ async fn who_does_not_know_the_bucket_is_told_its_name() {
     let none = shelf.get_with("/?prefix=x", &[("amz-sdk-invocation-id", "x")]).await.text().await.unwrap();
     assert!(none.contains("<Buckets></Buckets>"), "{none}");
     // People get the page, and other interfaces their own errors.
-    for headers in [vec![], vec![("authorization", "Bearer x")], vec![("accept", "text/html")]] {
+    for headers in
+        [vec![], vec![("authorization", "Bearer x")], vec![("accept", "text/html")], vec![("x-amz-cf-id", "x")]]
+    {
         let page = shelf.get_with("/", &headers).await;
         assert!(header(&page, "content-type").unwrap().starts_with("text/html"));
     }

@@ -112,7 +112,11 @@ const PROGRAMS: [&str; 2] = ["aws-sdk-", "rclone/"];
 /// Whether a request is that of a client of S3, by its headers or its arguments.
 pub(in crate::http) fn is_client(uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let marked = |name: &HeaderName| name.as_str().starts_with("x-amz-") || name.as_str().starts_with("amz-sdk-");
+    // CloudFront adds `x-amz-cf-id` to whatever it passes on.
+    let marked = |name: &HeaderName| match name.as_str().strip_prefix("x-amz-") {
+        Some(rest) => !rest.starts_with("cf-"),
+        None => name.as_str().starts_with("amz-sdk-"),
+    };
     let asks = |query: &str| {
         ["X-Amz-Signature=", "AWSAccessKeyId=", "list-type=2", "x-id="].iter().any(|mark| query.contains(mark))
     };
