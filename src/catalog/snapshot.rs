@@ -277,3 +277,29 @@ pub struct ColumnBounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nulls: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_older_than_partitions_are_read_and_written_as_they_were() {
+        let file =
+            r#"{"key":"d/data/t/a.parquet","bytes":1,"rows":2,"sha256":"0","part":"p","added_in":3,"columns":{}}"#;
+        let read: DataFile = serde_json::from_str(file).expect("a file");
+        assert!(read.partition.is_empty() && read.row_groups.is_empty());
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), file);
+        let table = r#"{"name":"t","description":"","definition":"0","source":"s","schema":[],"primary_key":[],"sort_key":[],"rows":0,"rejected":0,"bytes":0,"segments":[],"reject_segments":[]}"#;
+        let read: TableSnapshot = serde_json::from_str(table).expect("a table");
+        assert!(read.partition_by.is_empty());
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), table);
+        let new = DataFile {
+            partition: BTreeMap::from([("year".into(), 2001.into())]),
+            row_groups: vec![4, 99],
+            ..DataFile::default()
+        };
+        let text = serde_json::to_string(&new).expect("JSON");
+        assert!(text.contains(r#""partition":{"year":2001},"row_groups":[4,99]"#), "{text}");
+        assert_eq!(serde_json::from_str::<DataFile>(&text).expect("a file"), new);
+    }
+}

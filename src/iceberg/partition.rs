@@ -96,8 +96,11 @@ impl Spec {
     /// The values of a file.
     ///
     /// # Errors
-    /// When the list of files does not say them: a reader would pass over the file if it were told something else.
+    /// When the list of files does not say them, or says others: a reader that is told something else passes over rows.
     pub(super) fn values(&self, file: &DataFile) -> Result<Values, IcebergError> {
+        if file.partition.len() != self.fields.len() {
+            return Err(IcebergError::Unwritable(format!("file {} is partitioned by other columns", file.name())));
+        }
         let value = |field: &Field| {
             let known = match file.partition.get(&field.name) {
                 Some(Value::Null) => Some(None),
@@ -231,6 +234,28 @@ mod tests {
             ("-", "_x2D"),
         ] {
             assert_eq!(avro_name(name), made);
+        }
+    }
+
+    #[test]
+    fn a_file_of_other_partitions_is_not_written() {
+        let field = Field { source: 1, id: 1001, name: "year".into(), kind: ColumnType::Int32 };
+        let (by_year, by_none) = (Spec { id: 7, fields: vec![field] }, Spec { id: 0, fields: Vec::new() });
+        let file = |partition: Value| DataFile {
+            partition: serde_json::from_value(partition).expect("a map"),
+            ..DataFile::default()
+        };
+        for (spec, partition, fits) in [
+            (&by_year, json!({"year": 2000}), true),
+            (&by_year, json!({"year": null}), true),
+            (&by_year, json!({}), false),
+            (&by_year, json!({"code": 2000}), false),
+            (&by_year, json!({"year": "new"}), false),
+            (&by_year, json!({"code": "a", "year": 2000}), false),
+            (&by_none, json!({}), true),
+            (&by_none, json!({"year": 2000}), false),
+        ] {
+            assert_eq!(spec.values(&file(partition.clone())).is_ok(), fits, "{partition}");
         }
     }
 

@@ -208,5 +208,6 @@ print(len(numbers), "snapshots agree")
 prune(("evolving", "t"))
 print("filters agree")
 print("partitions agree in", prune_partitions(("parted", "t")), "snapshots")
-read_exported(("evolving", "t"), sys.argv[2])
+for dataset in ("evolving", "parted"):
+    read_exported((dataset, "t"), sys.argv[2])
 print("exports agree")
