@@ -338,7 +338,7 @@ async fn every_documented_route_is_there() {
     let file = shelf.json("/v1/datasets/films/tables/titles/files").await["files"][0]["url"].clone();
     let name = file.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     let loaded = shelf.json("/iceberg/v1/namespaces/films/tables/titles").await;
-    let object = loaded["metadata-location"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let (_, object) = loaded["metadata-location"].as_str().unwrap().split_once("/metadata/").unwrap();
     let extract = json!({"dataset": "films", "table": "titles"});
     let done = loop {
         let asked = post(&shelf, "/v1/extracts", &extract).await;
@@ -356,7 +356,7 @@ async fn every_documented_route_is_there() {
             .replace("{table}", "titles")
             .replace("{snapshot}", "1")
             .replace("{code}", "internal")
-            .replace("{object}", &object)
+            .replace("{rendering}/{object}", object)
             .replace("{namespace}", "films")
             .replace("{file}", &name);
         // What cannot do without parameters.
