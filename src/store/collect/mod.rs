@@ -26,7 +26,7 @@ mod unfinished;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 use serde::Serialize;
@@ -38,6 +38,10 @@ use crate::catalog::{Boundary, DatasetId};
 const BATCH: usize = 1000;
 /// A dataset whose newest snapshot keeps changing is given up after so many beginnings.
 const BEGINNINGS: u32 = 8;
+/// A run that publishes looks at what it published well within this time.
+const JUST_PUBLISHED: TimeDelta = TimeDelta::minutes(2);
+/// Half of the time between the first beginning and the second; each further one waits twice as long.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// A collection to be done.
 #[derive(Debug, Clone, Copy)]
@@ -182,10 +186,23 @@ impl Store {
                 // What was kept when this one began may not be any more, now that another one has decided.
                 Err(StoreError::NotFound { .. })
                     if beginning < BEGINNINGS && before != self.boundary(dataset).await? => {}
+                // A run whose files were taken for left behind sees it when it has published, and then publishes the snapshot
+                // before once more.
+                Err(StoreError::NotFound { .. })
+                    if beginning < BEGINNINGS && self.just_published(dataset, collection.now).await? =>
+                {
+                    tokio::time::sleep(PAUSE * (1 << beginning)).await;
+                }
                 ended => return ended,
             }
         }
         Ok(Collected::default())
+    }
+
+    /// Whether the newest snapshot is so new that its run may still be looking at it.
+    async fn just_published(&self, dataset: &DatasetId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let head = self.head(dataset).await?;
+        Ok(head.is_some_and(|head| now.signed_duration_since(head.created) < JUST_PUBLISHED))
     }
 
     /// Removes a batch, unless this only says what would go, and tells of it.

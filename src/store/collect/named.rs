@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
@@ -84,8 +85,13 @@ impl Named {
         let head = store.last_number(dataset).await?;
         let mut created = Vec::new();
         let mut retention = String::new();
+        let (mut taken_back, mut last) = (BTreeSet::new(), None::<Arc<Manifest>>);
         let mut all = manifests(store, dataset, head);
         while let Some(manifest) = all.try_next().await? {
+            if last.as_ref().is_some_and(|last| takes_back(&manifest, last)) {
+                taken_back.insert(manifest.snapshot - 1);
+            }
+            last = Some(Arc::clone(&manifest));
             created.push(manifest.created);
             retention.clone_from(&manifest.info.retention);
         }
@@ -102,10 +108,8 @@ impl Named {
             for segment in manifest.source_segments.iter().chain(&manifest.gap_segments) {
                 lists.add(&list(area, dataset, segment).key);
             }
-            let of_files = match manifest.snapshot > collected_to {
-                true => &mut kept,
-                false => &mut expired,
-            };
+            let keeps = manifest.snapshot > collected_to && !taken_back.contains(&manifest.snapshot);
+            let of_files = if keeps { &mut kept } else { &mut expired };
             for table in &manifest.tables {
                 let area = Area::of_table(&manifest, table);
                 let segments = table.segments.iter().chain(&table.reject_segments);
@@ -178,7 +182,7 @@ fn manifests<'a>(
     store: &'a Store,
     dataset: &'a DatasetId,
     head: u64,
-) -> futures::stream::BoxStream<'a, Result<std::sync::Arc<Manifest>, StoreError>> {
+) -> futures::stream::BoxStream<'a, Result<Arc<Manifest>, StoreError>> {
     futures::stream::iter(1..=head)
         .map(move |number| async move {
             let manifest = store.manifest(dataset, number).await?;
@@ -186,6 +190,11 @@ fn manifests<'a>(
         })
         .buffered(AT_ONCE)
         .boxed()
+}
+
+/// Whether a run published a snapshot only because the one before, its own, had lost files to a collection.
+fn takes_back(manifest: &Manifest, last: &Manifest) -> bool {
+    manifest.run == last.run && manifest.rollback_to.is_some() && manifest.rollback_to == last.parent
 }
 
 fn list(area: Area, dataset: &DatasetId, segment: &SegmentRef) -> List {

@@ -296,6 +296,47 @@ async fn random_histories_keep_what_is_kept_and_nothing_else() {
     assert!(killed > 10 && removed > 100 && refused > 5, "{killed} {removed} {refused}");
 }
 
+/// With a grace shorter than a run, a collection takes the list of what the run is about to publish. The run sees it and publishes
+/// the snapshot before once more; a collection that comes in between waits for that, and later ones do not miss the list.
+#[tokio::test]
+async fn a_snapshot_that_was_taken_back_needs_nothing() {
+    let (id, mut random) = (dataset("d"), fastrand::Rng::with_seed(3));
+    let storage = Storage::new(None);
+    let (store, now) = (storage.store(), storage.now());
+    for _ in 0..2 {
+        run(&store, now, &mut random, true).await.unwrap();
+    }
+    let lost = store.manifest(&id, 2).await.unwrap().unwrap();
+    for segment in &lost.tables[0].segments {
+        let key = Key::Segment { area: Area::Open, dataset: id.clone(), hash: segment.hash.clone() };
+        object_store::ObjectStoreExt::delete(&*storage.inner, &key.path().unwrap()).await.unwrap();
+    }
+    let before = store.manifest(&id, 1).await.unwrap().unwrap();
+    let again = Manifest {
+        snapshot: 3,
+        parent: Some(2),
+        run: lost.run.clone(),
+        created: now,
+        rollback_to: Some(1),
+        ..(*before).clone()
+    };
+    let takes_back = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        store.publish(&again).await.unwrap();
+    };
+    let (waited, ()) = futures::join!(collect(&storage, false), takes_back);
+    waited.expect("it begins anew");
+    collect(&storage, false).await.expect("the lost list is needed by nobody");
+    assert!(!store.files(&again, &again.tables[0]).await.unwrap().is_empty());
+    // What is missing for another reason is said, once nobody can be about to mend it.
+    for segment in &again.tables[0].segments {
+        let key = Key::Segment { area: Area::Open, dataset: id.clone(), hash: segment.hash.clone() };
+        object_store::ObjectStoreExt::delete(&*storage.inner, &key.path().unwrap()).await.unwrap();
+    }
+    storage.wait(DAY);
+    assert!(matches!(collect(&storage, false).await, Err(StoreError::NotFound { .. })));
+}
+
 /// Killed at each single step; the next one comes to the same end.
 #[tokio::test]
 async fn killed_at_each_step() {
