@@ -3,7 +3,7 @@
 use axum::http::HeaderMap;
 use maud::{Markup, html};
 
-use super::start;
+use super::{snippets, start};
 use crate::http::{
     gate::{self, Access},
     problem::Problem,
@@ -39,7 +39,7 @@ pub(super) async fn section(state: &AppState, headers: &HeaderMap) -> Result<Mar
         }
         (lines(&[
             format!("aws s3 ls --no-sign-request --endpoint-url {base} s3://data/"),
-            format!("aws s3 sync --no-sign-request --endpoint-url {base} s3://data/{dataset}/{table}/ {table}/"),
+            snippets::sync(&base, dataset, table),
             format!("rclone copy \":s3,provider=Other,endpoint='{base}':data/{dataset}/{table}\" {table}/"),
         ]))
         h2 id="iceberg" { "Iceberg" }
@@ -52,8 +52,7 @@ pub(super) async fn section(state: &AppState, headers: &HeaderMap) -> Result<Mar
         }
         (lines(&[
             "# Python, pyiceberg".to_owned(),
-            "from pyiceberg.catalog import load_catalog".to_owned(),
-            format!("catalog = load_catalog('openshelf', type='rest', uri='{base}/iceberg')"),
+            snippets::catalog(&base),
             format!("catalog.load_table('{dataset}.{table}').scan(limit=10, snapshot_id={snapshot}).to_arrow()"),
         ]))
         (lines(&[

@@ -23,18 +23,23 @@ pub(super) fn lines(base: &str, dataset: &str, table: &str, files: &[DataFile]) 
         ));
         all.push(("DuckDB", duckdb(&format!("{base}/data/{dataset}/{table}"), &table_url, first, files.len())));
     }
-    all.push((
-        "S3",
-        format!("aws s3 sync --no-sign-request --endpoint-url {base} s3://data/{dataset}/{table}/ {table}/"),
-    ));
-    all.push((
-        "Iceberg",
-        format!(
-            "from pyiceberg.catalog import load_catalog\ncatalog = load_catalog('openshelf', type='rest', uri='{base}/iceberg')\n\
-             table = catalog.load_table('{dataset}.{table}').scan(limit=1000).to_arrow()"
-        ),
-    ));
+    all.push(("S3", sync(base, dataset, table)));
+    let scan = format!("table = catalog.load_table('{dataset}.{table}').scan(limit=1000).to_arrow()");
+    all.push(("Iceberg", format!("{}\n{scan}", catalog(base))));
     all
+}
+
+/// A copy of a table's files.
+pub(super) fn sync(base: &str, dataset: &str, table: &str) -> String {
+    format!("aws s3 sync --no-sign-request --endpoint-url {base} s3://data/{dataset}/{table}/ {table}/")
+}
+
+/// The catalog, for pyiceberg.
+pub(super) fn catalog(base: &str) -> String {
+    format!(
+        "from pyiceberg.catalog import load_catalog\n\
+         catalog = load_catalog('openshelf', type='rest', uri='{base}/iceberg')"
+    )
 }
 
 /// One file is named; several are taken from the list, so that a line copied today reads the whole table tomorrow.
