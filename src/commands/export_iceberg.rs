@@ -14,7 +14,7 @@ use openshelf::{
 };
 use serde_json::Value;
 
-use super::{CommandError, Places};
+use super::{CommandError, Places, chosen, head};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
@@ -41,17 +41,11 @@ pub(super) async fn run(places: &Places, arguments: &ExportArguments) -> Result<
         Some(base) => base.clone(),
         None => base_of(&store)?,
     });
-    let ids = match arguments.dataset.as_slice() {
-        [] => store.datasets().await?,
-        some => some.to_vec(),
-    };
+    let ids = chosen(&store, &arguments.dataset).await?;
     let renderings = Renderings::default();
     let mut example = None;
     for dataset in &ids {
-        let head = store.head(dataset).await?;
-        let head = head.ok_or_else(|| {
-            CommandError::usage(format!("`{dataset}` has no snapshot yet: openshelf ingest {dataset}"))
-        })?;
+        let head = head(&store, dataset).await?;
         for table in &head.tables {
             let Ok(id) = table.name.parse::<TableId>() else { continue };
             let export = Export { store: &store, renderings: &renderings, place: &place, dataset, id: &id };

@@ -17,7 +17,7 @@ use openshelf::{
     store::{DerivedFrom, Store},
 };
 
-use super::{CommandError, Places, asked_to_end};
+use super::{CommandError, Places, asked_to_end, chosen, head};
 
 /// Time between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -33,16 +33,12 @@ pub(super) struct IndexArguments {
 
 pub(super) async fn run(places: &Places, arguments: &IndexArguments) -> Result<u8, CommandError> {
     let store = places.open()?;
-    let ids = match arguments.dataset.as_slice() {
-        [] => store.datasets().await?,
-        some => some.to_vec(),
-    };
+    let ids = chosen(&store, &arguments.dataset).await?;
     let told = if std::io::stdout().is_terminal() { Told::bars() } else { Told::lines() };
     let indexes = Indexes::new(arguments.cache.clone(), u64::MAX);
     let mut stop = pin!(asked_to_end()?);
     for id in &ids {
-        let head = store.head(id).await?;
-        let manifest = head.ok_or_else(|| nothing(id))?;
+        let manifest = head(&store, id).await?;
         for table in &manifest.tables {
             tokio::select! {
                 // What is half done leaves nothing behind.
@@ -52,10 +48,6 @@ pub(super) async fn run(places: &Places, arguments: &IndexArguments) -> Result<u
         }
     }
     Ok(0)
-}
-
-fn nothing(id: &DatasetId) -> CommandError {
-    CommandError::usage(format!("`{id}` has no snapshot yet: openshelf ingest {id}"))
 }
 
 async fn one(

@@ -21,11 +21,11 @@ mod scratch;
 mod serve;
 mod shelf;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use openshelf::{
-    catalog::{Blame, DatasetId},
+    catalog::{Blame, DatasetId, Manifest},
     ingest::{Failure, definition::Faults},
     store::{Store, StoreError},
 };
@@ -232,6 +232,20 @@ impl From<Faults> for CommandError {
         let noun = if count == 1 { "fault" } else { "faults" };
         Self::usage(format!("{count} {noun} in the definition\n{faults}"))
     }
+}
+
+/// The datasets that were named; without any, all there are.
+async fn chosen(store: &Store, named: &[DatasetId]) -> Result<Vec<DatasetId>, CommandError> {
+    match named {
+        [] => Ok(store.datasets().await?),
+        some => Ok(some.to_vec()),
+    }
+}
+
+/// A dataset's newest snapshot.
+async fn head(store: &Store, dataset: &DatasetId) -> Result<Arc<Manifest>, CommandError> {
+    let head = store.head(dataset).await?;
+    head.ok_or_else(|| CommandError::usage(format!("`{dataset}` has no snapshot yet: openshelf ingest {dataset}")))
 }
 
 /// Ready when someone asks the program to end: Ctrl-C, or SIGTERM as service managers send it.
